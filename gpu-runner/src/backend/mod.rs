@@ -1,0 +1,3 @@
+//! What the forward pass runs on.
+
+pub mod cpu;

@@ -1,0 +1,1 @@
+//! Compressors: data and pure functions, one file a method.

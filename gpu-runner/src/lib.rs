@@ -1,0 +1,17 @@
+//! The engine of kvsweep on one page.
+//!
+//! `gguf` opens a model file, `quant` knows its weight types, `tokenizer` turns text into ids, `model` runs the
+//! forward pass over a `backend`, `cache` holds K and V in pages (compressed by the rules of `compress`), `engine`
+//! schedules sequences and samples tokens. `request` and `events` are the protocol of the commands.
+#![deny(missing_docs)]
+
+pub mod backend;
+pub mod cache;
+pub mod compress;
+pub mod error;
+pub mod gguf;
+pub mod model;
+pub mod quant;
+pub mod tokenizer;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Weight types: block layouts and dequantisation.
