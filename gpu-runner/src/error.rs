@@ -48,10 +48,30 @@ pub enum Error {
         /// Bytes wanted and free, the largest batch that fits, what to do.
         message: String,
     },
+    /// The device that was asked for is not there.
+    #[error("{0}")]
+    NoDevice(String),
     /// A broken invariant of the engine.
     #[error("{0}")]
     Internal(String),
 }
+
+/// Every kind, in the order of the protocol page. CUDA's own stand here too: readers must know them.
+pub const KINDS: &[&str] = &[
+    "bad_request",
+    "compressor",
+    "unsupported",
+    "prompt_too_long",
+    "template",
+    "numeric",
+    "model_file",
+    "out_of_memory",
+    "kernel_compile",
+    "library_missing",
+    "no_device",
+    "device_lost",
+    "internal",
+];
 
 impl Error {
     /// The fixed name of this kind of failure.
@@ -65,6 +85,7 @@ impl Error {
             Self::Numeric(_) => "numeric",
             Self::ModelFile { .. } => "model_file",
             Self::OutOfMemory { .. } => "out_of_memory",
+            Self::NoDevice(_) => "no_device",
             Self::Internal(_) => "internal",
         }
     }
@@ -72,5 +93,10 @@ impl Error {
     /// Whether the failure belongs to one sample, so that its cell goes on.
     pub fn is_of_sample(&self) -> bool {
         matches!(self, Self::PromptTooLong(_) | Self::Template(_) | Self::Numeric(_))
+    }
+
+    /// Whether the engine can go on with other requests.
+    pub fn is_usable(&self) -> bool {
+        !matches!(self, Self::NoDevice(_) | Self::Internal(_))
     }
 }
