@@ -48,9 +48,6 @@ pub enum Error {
         /// Bytes wanted and free, the largest batch that fits, what to do.
         message: String,
     },
-    /// The device that was asked for is not there.
-    #[error("{0}")]
-    NoDevice(String),
     /// A broken invariant of the engine.
     #[error("{0}")]
     Internal(String),
@@ -85,7 +82,6 @@ impl Error {
             Self::Numeric(_) => "numeric",
             Self::ModelFile { .. } => "model_file",
             Self::OutOfMemory { .. } => "out_of_memory",
-            Self::NoDevice(_) => "no_device",
             Self::Internal(_) => "internal",
         }
     }
@@ -97,6 +93,6 @@ impl Error {
 
     /// Whether the engine can go on with other requests.
     pub fn is_usable(&self) -> bool {
-        !matches!(self, Self::NoDevice(_) | Self::Internal(_))
+        !matches!(self, Self::Internal(_))
     }
 }
