@@ -10,6 +10,7 @@ pub mod cache;
 pub mod compress;
 pub mod error;
 pub mod gguf;
+pub mod inspect;
 pub mod model;
 pub mod quant;
 pub mod tokenizer;
