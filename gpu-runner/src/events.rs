@@ -1,6 +1,7 @@
 //! Events of protocol 1 and the one writer of them. The writer alone holds `n`, so the numbers have no gaps and a lost
 //! line is seen.
 
+use crate::cache::KvStats;
 use crate::Error;
 use serde::Serialize;
 use serde_json::Value;
@@ -145,27 +146,6 @@ pub struct MemoryInfo {
     pub free: u64,
 }
 
-/// What a sequence held in the cache; the field names are fixed.
-#[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)]
-pub struct Kv {
-    pub seen: usize,
-    pub kept_mean: f64,
-    pub kept_min: usize,
-    pub kept_max: usize,
-    pub kept_layers: Vec<f64>,
-    pub bytes_end: u64,
-    pub bytes_peak: u64,
-    pub bytes_f16: u64,
-    pub bytes_ideal: u64,
-    pub dropped: u64,
-    pub sealed_k: u64,
-    pub sealed_v: u64,
-    pub selections: u64,
-    pub first_drop: Option<usize>,
-    pub clamped: u64,
-}
-
 /// One generated answer, or why there is none.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
@@ -189,7 +169,7 @@ pub struct Sample {
     pub t_admit: Option<f64>,
     pub t_first: Option<f64>,
     pub t_last: Option<f64>,
-    pub kv: Option<Kv>,
+    pub kv: Option<KvStats>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub us_steps: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,7 +207,7 @@ pub struct Scored {
     pub argmax: Vec<u32>,
     pub top_ids: Vec<Vec<u32>>,
     pub top_logprobs: Vec<Vec<f32>>,
-    pub kv: Option<Kv>,
+    pub kv: Option<KvStats>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<SampleError>,
 }

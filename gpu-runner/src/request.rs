@@ -1,6 +1,7 @@
 //! Requests of protocol 1: one JSON object per line. Unknown fields are errors, so a misspelt parameter can never be
 //! ignored.
 
+use crate::tokenizer::Message;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
@@ -315,16 +316,6 @@ pub struct Item {
     pub continuation: Option<Continuation>,
     /// Overrides the workload's cap.
     pub max_new_tokens: Option<usize>,
-}
-
-/// A chat message.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// `system`, `user`, `assistant`.
-    pub role: String,
-    /// Its text.
-    pub content: String,
 }
 
 /// A continuation as text or ids.

@@ -3,12 +3,14 @@
 //! The pass in `model::llama` is written once over [`Backend`]. Buffers, matrices and the cache are associated types:
 //! on a CPU they are host memory, on a device they would be handles, and only [`Backend::host`] brings numbers back.
 
+use crate::backend::cpu::Rows;
 use crate::cache::{KvCache, SeqId};
 use crate::compress::Resolved;
 use crate::model::config::Config;
-use crate::quant::WeightType;
+use crate::model::rope::Rope;
 use crate::{Error, Result};
 use std::ops::Range;
+use std::sync::Arc;
 
 pub mod cpu;
 pub mod host;
@@ -42,11 +44,11 @@ pub trait Backend: Sized + Send + 'static {
     /// `cpu` or `reference`.
     fn name(&self) -> &'static str;
 
-    /// Takes a matrix [rows, cols] whose rows are those of `parts` in order.
+    /// Takes a matrix of `cols` columns whose rows are those of `parts` in order, with a bias per row.
     ///
     /// # Errors
     /// `unsupported` for a type without a kernel.
-    fn matrix(&self, rows: usize, cols: usize, parts: &[(WeightType, &[u8])]) -> Result<Self::Matrix>;
+    fn matrix(&self, cols: usize, parts: &[Rows<'_>], bias: Option<Vec<f32>>) -> Result<Self::Matrix>;
 
     /// Takes a vector.
     fn vector(&self, values: &[f32]) -> Self::Vector;
@@ -64,25 +66,30 @@ pub trait Backend: Sized + Send + 'static {
     ///
     /// # Errors
     /// The compressor's refusals of this shape.
-    fn cache(&self, config: &Config, resolved: &Resolved, limit: u64) -> Result<KvCache>;
+    fn cache(&self, config: &Config, resolved: &Resolved, rope: &Arc<Rope>, limit: u64) -> Result<KvCache>;
 
     /// The first `len` numbers of a buffer, on the host.
     fn host<'a>(&self, buffer: &'a mut Self::Buffer, len: usize) -> &'a mut [f32];
 
-    /// RMS norm of `rows` of x [.., hidden] by `weight` [hidden].
-    fn norm(&self, x: &Self::Buffer, rows: Range<usize>, weight: &Self::Vector, eps: f32, out: &mut Self::Input);
+    /// RMS norm of `rows` of x [.., hidden] by `weight` [hidden], as `w` reads its input.
+    fn norm(
+        &self,
+        x: &Self::Buffer,
+        rows: Range<usize>,
+        weight: &Self::Vector,
+        eps: f32,
+        w: &Self::Matrix,
+        out: &mut Self::Input,
+    );
 
-    /// Rows 0..n of x [n, cols] as input.
-    fn pack(&self, x: &Self::Buffer, n: usize, cols: usize, out: &mut Self::Input);
+    /// Rows 0..n of x [n, cols], as `w` reads its input.
+    fn pack(&self, x: &Self::Buffer, n: usize, w: &Self::Matrix, out: &mut Self::Input);
 
-    /// out[first_row..][n, rows] = input [n, cols] · Wᵀ, or += with `accumulate`.
+    /// silu(gate) · up of gate_up [n, 2 cols], as `w` reads its input of `cols` columns.
+    fn swiglu(&self, gate_up: &Self::Buffer, n: usize, w: &Self::Matrix, out: &mut Self::Input);
+
+    /// Rows from `first_row` of out [.., rows] = input [n, cols] · Wᵀ + bias, or += with `accumulate`.
     fn linear(&self, w: &Self::Matrix, input: &Self::Input, out: &mut Self::Buffer, first_row: usize, accumulate: bool);
-
-    /// Adds `bias` [width] to rows 0..n of x.
-    fn add_bias(&self, bias: &Self::Vector, n: usize, x: &mut Self::Buffer);
-
-    /// silu(gate) · up of gate_up [n, 2 ffn].
-    fn swiglu(&self, gate_up: &Self::Buffer, n: usize, ffn: usize, out: &mut Self::Input);
 
     /// Splits qkv [n, qkv_rows] of the prompt's tokens `first..first + n`: q rotated into `q` [n, q_heads, d], K and V
     /// into `kv`.

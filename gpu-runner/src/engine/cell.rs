@@ -75,18 +75,6 @@ pub fn run_cell(loaded: &mut Loaded, plan: &CellPlan, host: &Host<'_>) -> Result
     Ok(End::Finished)
 }
 
-fn prompt_rules<'a>(loaded: &'a Loaded, chat: bool, date: &'a Option<String>, truncate: Truncate) -> prompt::Rules<'a> {
-    prompt::Rules {
-        tokenizer: loaded.tokenizer.as_ref(),
-        template: loaded.chat_template.as_deref(),
-        chat,
-        date: date.as_deref(),
-        truncate,
-        context: loaded.config.context,
-        vocab: loaded.config.vocab,
-    }
-}
-
 fn run_generate(
     loaded: &mut Loaded,
     plan: &CellPlan,
@@ -94,8 +82,8 @@ fn run_generate(
     host: &Host<'_>,
     totals: &mut Totals,
 ) -> Result<Outcome> {
-    let rules = prompt_rules(loaded, workload.chat, &workload.date, workload.truncate);
-    if rules.tokenizer.is_none() && !workload.stop_strings.is_empty() {
+    let rules = prompt::Rules::new(loaded, workload.chat, workload.date.as_deref(), workload.truncate)?;
+    if !workload.stop_strings.is_empty() {
         rules.tokenizer()?;
     }
     let prompts = prepare(&plan.items, |item| {
@@ -129,7 +117,7 @@ fn run_score(
     host: &Host<'_>,
     totals: &mut Totals,
 ) -> Result<Outcome> {
-    let rules = prompt_rules(loaded, workload.chat, &workload.date, Truncate::None);
+    let rules = prompt::Rules::new(loaded, workload.chat, workload.date.as_deref(), Truncate::None)?;
     let cell = &plan.request.cell;
     let prompts = prepare(&plan.items, |item| {
         let continuation = rules.continuation(item)?;
@@ -172,8 +160,8 @@ fn prepare<T>(items: &[Item], make: impl Fn(&Item) -> Result<T>) -> Result<Vec<R
 trait Report: Driver {
     fn events(&self) -> Vec<Event>;
     fn kv(&self) -> Option<&KvStats>;
-    /// Prompt tokens, new tokens, decode forwards.
-    fn counts(&self) -> (usize, usize, usize);
+    /// Tokens made or scored.
+    fn tokens(&self) -> usize;
 }
 
 impl Report for generate::Answer<'_> {
@@ -185,9 +173,8 @@ impl Report for generate::Answer<'_> {
         self.kv()
     }
 
-    fn counts(&self) -> (usize, usize, usize) {
-        let (prompt, out) = self.counts();
-        (prompt, out, self.steps())
+    fn tokens(&self) -> usize {
+        self.tokens()
     }
 }
 
@@ -200,9 +187,8 @@ impl Report for score::Scoring<'_> {
         self.kv()
     }
 
-    fn counts(&self) -> (usize, usize, usize) {
-        let (prompt, scored) = self.counts();
-        (prompt, scored, scored.saturating_sub(1))
+    fn tokens(&self) -> usize {
+        self.tokens()
     }
 }
 
@@ -239,18 +225,10 @@ fn run_drivers<D: Report>(
     let progress = std::cell::RefCell::new(Progress::new(cell, total, host.events));
     progress.borrow_mut().done = failed.len();
     let mut ended = |driver: &mut D| {
-        let (prompt, out, steps) = driver.counts();
         driver.events().iter().for_each(|e| host.events.emit(e));
         totals.samples += 1;
-        totals.tokens += out as u64;
-        if let Some(kv) = driver.kv() {
-            let acted = kv.dropped > 0 || kv.sealed_k > 0 || kv.sealed_v > 0;
-            totals.acted |= acted;
-            let seen = prompt + steps;
-            if !acted && kv.seen == seen && plan.had_to_act(prompt, seen) {
-                return Err(plan.witness_failed(seen));
-            }
-        }
+        totals.tokens += driver.tokens() as u64;
+        totals.acted |= driver.kv().is_some_and(KvStats::acted);
         let mut progress = progress.borrow_mut();
         progress.done = totals.samples;
         progress.tokens = totals.tokens;

@@ -85,20 +85,14 @@ impl<'a> Answer<'a> {
         answer
     }
 
-    /// Tokens of the prompt, and tokens made.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.prompt.ids.len(), self.out.len())
+    /// Tokens made.
+    pub fn tokens(&self) -> usize {
+        self.out.len()
     }
 
-    /// Tokens that its stores saw, and what they report.
+    /// What its stores report.
     pub fn kv(&self) -> Option<&KvStats> {
         self.kv.as_ref()
-    }
-
-    /// Forwards after the prefill.
-    pub fn steps(&self) -> usize {
-        let stopped = usize::from(matches!(self.finish, Some(Finish::StopId(_))));
-        (self.out.len() + stopped).saturating_sub(1)
     }
 
     /// Looks for a stop string that the newest token completed: the earliest, then the first listed.
@@ -165,7 +159,7 @@ impl<'a> Answer<'a> {
             t_admit: self.t_admit,
             t_first: self.t_first,
             t_last: self.t_last,
-            kv: self.kv.as_ref().map(stats::kv),
+            kv: self.kv.clone(),
             us_steps: self.rules.workload.trace.contains(&Trace::Times).then(|| self.us_steps.clone()),
             error,
         };

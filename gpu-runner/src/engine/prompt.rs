@@ -1,7 +1,8 @@
 //! From a sample's text, messages or ids to the prompt that runs, cut if the workload says so.
 
-use crate::request::{Continuation, Item, Message, Truncate};
-use crate::tokenizer::Tokenizer;
+use super::Loaded;
+use crate::request::{Continuation, Item, Truncate};
+use crate::tokenizer::{Chat, Message, Tokenizer, Wrap};
 use crate::{Error, Result};
 
 /// A prompt in ids.
@@ -16,25 +17,47 @@ pub struct Prompt {
 }
 
 /// What prompts of a cell are made with.
-#[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// `None` for dummy models: only `tokens` can be used.
-    pub tokenizer: Option<&'a Tokenizer>,
-    /// Used instead of the file's template.
-    pub template: Option<&'a str>,
-    /// Prompts become user messages.
-    pub chat: bool,
-    /// For `strftime_now`.
-    pub date: Option<&'a str>,
-    /// What happens to long prompts.
-    pub truncate: Truncate,
+    tokenizer: Option<&'a Tokenizer>,
+    /// Prompts become user messages of this template. A template that does not compile fails sample by sample.
+    chat: Option<std::result::Result<Chat, String>>,
+    truncate: Truncate,
     /// Most tokens of prompt and answer.
     pub context: usize,
-    /// Size of the vocabulary.
-    pub vocab: usize,
+    vocab: usize,
 }
 
 impl<'a> Rules<'a> {
+    /// The rules of a workload with `chat` and `date` on this model.
+    ///
+    /// # Errors
+    /// `bad_request` for a chat without a template, or a date that is none.
+    pub fn new(loaded: &'a Loaded, chat: bool, date: Option<&str>, truncate: Truncate) -> Result<Rules<'a>> {
+        let tokenizer = loaded.tokenizer.as_ref();
+        let template = loaded.chat_template.as_deref().or_else(|| tokenizer?.chat_template());
+        let chat = match (chat, template) {
+            (false, _) => None,
+            (true, None) => {
+                return Err(Error::BadRequest(
+                    "the model has no chat template; give chat_template in load, or set chat to false".into(),
+                ))
+            }
+            (true, Some(template)) => match Chat::new(template, date) {
+                Ok(chat) => Some(Ok(chat)),
+                Err(Error::Template(message)) => Some(Err(message)),
+                Err(other) => return Err(other),
+            },
+        };
+        Ok(Rules {
+            tokenizer,
+            chat,
+            truncate,
+            context: loaded.config.context,
+            vocab: loaded.config.vocab,
+        })
+    }
+
     /// The tokenizer, for text.
     ///
     /// # Errors
@@ -44,36 +67,54 @@ impl<'a> Rules<'a> {
             .ok_or_else(|| Error::BadRequest("a dummy model has no tokenizer; send tokens instead of text".into()))
     }
 
-    /// The prompt of `item` that leaves room for `max_new` tokens if it may be cut, and for one in any case.
+    /// The prompt of `item`, cut to leave room for `max_new` tokens if it is text and the workload truncates.
     ///
     /// # Errors
     /// `prompt_too_long`, `template`; `bad_request` for ids outside the vocabulary.
     pub fn prompt(&self, item: &Item, max_new: usize) -> Result<Prompt> {
-        let (ids, raw, truncated) = if let Some(ids) = &item.tokens {
+        let whole = |ids: Vec<u32>| Prompt {
+            raw: ids.len(),
+            truncated: false,
+            ids,
+        };
+        let prompt = if let Some(ids) = &item.tokens {
             self.check_ids(item, ids)?;
-            (ids.clone(), ids.len(), false)
+            whole(ids.clone())
         } else if let Some(messages) = &item.messages {
-            let ids = self.chat(messages)?;
-            let raw = ids.len();
-            (ids, raw, false)
+            let chat = self.chat.as_ref().ok_or_else(|| {
+                Error::BadRequest(format!("sample {} has messages; set chat to true", item.sample))
+            })?;
+            whole(self.tokenizer()?.encode_chat(compiled(chat)?, messages)?)
         } else {
             self.text(item.prompt.as_deref().unwrap_or_default(), max_new)?
         };
-        if ids.is_empty() {
+        if prompt.ids.is_empty() {
             return Err(Error::BadRequest(format!(
                 "sample {} has an empty prompt and the model adds no token of its own; send at least one token",
                 item.sample
             )));
         }
-        if ids.len() >= self.context {
+        if prompt.ids.len() >= self.context {
             return Err(Error::PromptTooLong(format!(
                 "the prompt of sample {} has {} tokens and the context is {}; shorten it or let the workload truncate",
                 item.sample,
-                ids.len(),
+                prompt.ids.len(),
                 self.context
             )));
         }
-        Ok(Prompt { ids, raw, truncated })
+        Ok(prompt)
+    }
+
+    /// The ids of a text as this workload's prompts are encoded, never cut.
+    ///
+    /// # Errors
+    /// `template`; `bad_request` for a model without a tokenizer.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let tokenizer = self.tokenizer()?;
+        match &self.chat {
+            Some(chat) => tokenizer.encode_chat(compiled(chat)?, &[Message::user(text)]),
+            None => tokenizer.encode_plain(text),
+        }
     }
 
     /// The ids of a continuation.
@@ -86,7 +127,7 @@ impl<'a> Rules<'a> {
                 self.check_ids(item, ids)?;
                 ids.clone()
             }
-            Some(Continuation::Text(text)) => self.tokenizer()?.encode_text(text)?,
+            Some(Continuation::Text(text)) => self.tokenizer()?.encode_continuation(text)?,
             None => Vec::new(),
         };
         if ids.is_empty() {
@@ -108,76 +149,60 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn chat(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        self.tokenizer()?.encode_chat(messages, self.template, self.date)
+    fn wrap(&self, text: &str) -> Result<Wrap> {
+        let tokenizer = self.tokenizer()?;
+        match &self.chat {
+            Some(chat) => tokenizer.wrap_chat(compiled(chat)?, &[Message::user(text)]),
+            None => tokenizer.wrap_plain(text),
+        }
     }
 
-    /// A single text: (ids, tokens before the cut, whether it was cut).
-    fn text(&self, text: &str, max_new: usize) -> Result<(Vec<u32>, usize, bool)> {
-        let parts = self.parts(text)?;
-        let raw = parts.len();
+    fn text(&self, text: &str, max_new: usize) -> Result<Prompt> {
+        let ids = self.encode(text)?;
+        let (raw, limit) = (ids.len(), self.context.saturating_sub(max_new));
+        let whole = Prompt {
+            ids,
+            raw,
+            truncated: false,
+        };
         match self.truncate {
-            Truncate::None => Ok((parts.concat(), raw, false)),
+            Truncate::None => Ok(whole),
+            Truncate::Middle if raw <= limit => Ok(whole),
             Truncate::Middle => {
-                let room = self.context.saturating_sub(max_new + parts.prefix.len() + parts.suffix.len());
-                if parts.user.len() <= room {
-                    return Ok((parts.concat(), raw, false));
-                }
-                if room == 0 {
-                    return Err(Error::PromptTooLong(format!(
+                let wrap = self.wrap(text)?;
+                let room = limit.saturating_sub(wrap.prefix.len() + wrap.suffix.len());
+                match wrap.cut_middle(limit) {
+                    Some(ids) => Ok(Prompt {
+                        ids,
+                        raw,
+                        truncated: wrap.user.len() > room,
+                    }),
+                    None => Err(Error::PromptTooLong(format!(
                         "max_new_tokens {max_new} and a template of {} tokens leave no room in a context of {}; lower \
                          max_new_tokens",
-                        parts.prefix.len() + parts.suffix.len(),
+                        wrap.prefix.len() + wrap.suffix.len(),
                         self.context
-                    )));
+                    ))),
                 }
-                let (head, tail) = (room.div_ceil(2), room / 2);
-                let mut user = parts.user[..head].to_vec();
-                user.extend_from_slice(&parts.user[parts.user.len() - tail..]);
-                Ok((Parts { user, ..parts }.concat(), raw, true))
             }
             Truncate::MiddleRetok => {
                 let tokenizer = self.tokenizer()?;
-                let mut ids = tokenizer.bos();
-                ids.extend(tokenizer.encode_text(text)?);
-                let half = self.context.saturating_sub(max_new) / 2;
+                let ids = tokenizer.encode_plain(text)?;
+                let half = limit / 2;
                 if ids.len() <= self.context || half == 0 {
-                    return Ok((parts.concat(), raw, false));
+                    return Ok(whole);
                 }
                 let cut = tokenizer.decode(&ids[..half]) + &tokenizer.decode(&ids[ids.len() - half..]);
-                Ok((self.parts(&cut)?.concat(), raw, true))
+                Ok(Prompt {
+                    ids: self.encode(&cut)?,
+                    raw,
+                    truncated: true,
+                })
             }
         }
     }
-
-    /// The text as ids between what the template (or BOS) puts around it.
-    fn parts(&self, text: &str) -> Result<Parts> {
-        let tokenizer = self.tokenizer()?;
-        if self.chat {
-            let (prefix, user, suffix) = tokenizer.encode_user(text, self.template, self.date)?;
-            Ok(Parts { prefix, user, suffix })
-        } else {
-            Ok(Parts {
-                prefix: tokenizer.bos(),
-                user: tokenizer.encode_text(text)?,
-                suffix: Vec::new(),
-            })
-        }
-    }
 }
 
-struct Parts {
-    prefix: Vec<u32>,
-    user: Vec<u32>,
-    suffix: Vec<u32>,
-}
-
-impl Parts {
-    fn len(&self) -> usize {
-        self.prefix.len() + self.user.len() + self.suffix.len()
-    }
-
-    fn concat(&self) -> Vec<u32> {
-        [&self.prefix[..], &self.user, &self.suffix].concat()
-    }
+fn compiled(chat: &std::result::Result<Chat, String>) -> Result<&Chat> {
+    chat.as_ref().map_err(|message| Error::Template(message.clone()))
 }

@@ -6,7 +6,6 @@
 use super::prompt::Prompt;
 use super::sampler::argmax;
 use super::seats::Driver;
-use super::stats;
 use crate::cache::KvStats;
 use crate::events::{self, SampleError};
 use crate::request::{Item, Score};
@@ -59,9 +58,9 @@ impl<'a> Scoring<'a> {
         self.kv.as_ref()
     }
 
-    /// Tokens of the prompt, and tokens scored.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.prompt.ids.len(), self.logprobs.len())
+    /// Tokens scored.
+    pub fn tokens(&self) -> usize {
+        self.logprobs.len()
     }
 
     /// The event `scored`.
@@ -77,7 +76,7 @@ impl<'a> Scoring<'a> {
             argmax: self.argmax.clone(),
             top_ids: self.top_ids.clone(),
             top_logprobs: self.top_logprobs.clone(),
-            kv: self.kv.as_ref().map(stats::kv),
+            kv: self.kv.clone(),
             error: self.error.clone(),
         }))
     }

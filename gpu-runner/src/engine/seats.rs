@@ -159,7 +159,15 @@ impl<'a, 'c, D: Driver> Seats<'a, 'c, D> {
     fn retire(&mut self, driver: usize, seq: SeqId, error: Option<Error>) -> Result<()> {
         let cache = self.context.runner.cache()?;
         let kept = self.context.kept.then(|| cache.kept_bitmap(seq));
-        let kv = cache.release(seq);
+        // A sequence that failed may not have done what it had to; one that ended must have.
+        let kv = match error {
+            None => cache.release(seq)?,
+            Some(_) => {
+                let kv = cache.stats(seq);
+                cache.discard(seq);
+                kv
+            }
+        };
         let d = &mut self.drivers[driver];
         d.ended(kv, kept, error);
         (self.ended)(d)

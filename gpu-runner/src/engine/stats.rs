@@ -1,7 +1,7 @@
 //! What is reported of a sequence, beside its tokens.
 
 use crate::cache::KvStats;
-use crate::events::{Event, Kv};
+use crate::events::Event;
 use crate::request::Item;
 use base64::Engine as _;
 use sha2::{Digest, Sha256};
@@ -30,26 +30,5 @@ pub fn kept_event(cell: &str, item: &Item, kv: &KvStats, bitmap: &[u8]) -> Event
         layers,
         kv_heads: bitmap.len() / per_head / layers.max(1),
         bitmap: base64::engine::general_purpose::STANDARD.encode(bitmap),
-    }
-}
-
-/// The fixed fields.
-pub fn kv(stats: &KvStats) -> Kv {
-    Kv {
-        seen: stats.seen,
-        kept_mean: stats.kept_mean,
-        kept_min: stats.kept_min,
-        kept_max: stats.kept_max,
-        kept_layers: stats.kept_layers.clone(),
-        bytes_end: stats.bytes_end,
-        bytes_peak: stats.bytes_peak,
-        bytes_f16: stats.bytes_f16,
-        bytes_ideal: stats.bytes_ideal,
-        dropped: stats.dropped,
-        sealed_k: stats.sealed_k,
-        sealed_v: stats.sealed_v,
-        selections: stats.selections,
-        first_drop: stats.first_drop,
-        clamped: stats.clamped,
     }
 }

@@ -8,7 +8,7 @@ use super::config::Config;
 use super::rope::Rope;
 use super::weights::{TensorSource, Weights};
 use crate::backend::{Backend, Stored};
-use crate::cache::{KvCache, KvStats, SeqId};
+use crate::cache::{KeyForm, KvCache, SeqId};
 use crate::compress::Resolved;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -62,11 +62,6 @@ pub trait Runner: Send {
     /// # Errors
     /// `numeric` if K, V or the logits of that row are not numbers.
     fn logits(&mut self, row: usize) -> Result<&mut [f32]>;
-    /// Ends a sequence.
-    ///
-    /// # Errors
-    /// `internal` before `open`.
-    fn release(&mut self, seq: SeqId) -> Result<KvStats>;
     /// The seconds since the last call.
     fn take_times(&mut self) -> Times;
 }
@@ -76,6 +71,7 @@ pub struct Llama<B: Backend> {
     config: Config,
     backend: B,
     weights: Weights<B>,
+    rope: Arc<Rope>,
     scratch: Scratch<B>,
     residual: B::Buffer,
     residual_rows: usize,
@@ -134,7 +130,9 @@ impl<B: Backend> Llama<B> {
         let config = source.config().clone();
         let weights = Weights::load(source, &backend)?;
         let rows = 8;
+        let rope = Rope::new(config.shape.head_dim, config.rope.base, &config.rope.scaling, config.context)?;
         Ok(Llama {
+            rope: Arc::new(rope),
             scratch: Scratch::new(&backend, &config, rows),
             residual: backend.buffer(rows * config.hidden),
             residual_rows: rows,
@@ -183,28 +181,25 @@ impl<B: Backend> Llama<B> {
     fn finish_layer(&mut self, l: usize, first: usize, n: usize) {
         let (b, s, c, layer) = (&self.backend, &mut self.scratch, &self.config, &self.weights.layers[l]);
         let x = &mut self.residual;
-        b.pack(&s.attended, n, c.q_width(), &mut s.heads);
+        b.pack(&s.attended, n, &layer.out, &mut s.heads);
         b.linear(&layer.out, &s.heads, x, first, true);
-        b.norm(x, first..first + n, &layer.ffn_norm, c.norm_eps, &mut s.hidden);
+        b.norm(x, first..first + n, &layer.ffn_norm, c.norm_eps, &layer.gate_up, &mut s.hidden);
         b.linear(&layer.gate_up, &s.hidden, &mut s.gate_up, 0, false);
-        b.swiglu(&s.gate_up, n, c.ffn, &mut s.wide);
+        b.swiglu(&s.gate_up, n, &layer.down, &mut s.wide);
         b.linear(&layer.down, &s.wide, x, first, true);
     }
 
     /// Norm, Q, K, V of layer `l` for rows `first..first + n` of the residual.
     fn project(&mut self, l: usize, first: usize, n: usize) {
         let (b, s, c, layer) = (&self.backend, &mut self.scratch, &self.config, &self.weights.layers[l]);
-        b.norm(&self.residual, first..first + n, &layer.attn_norm, c.norm_eps, &mut s.hidden);
+        b.norm(&self.residual, first..first + n, &layer.attn_norm, c.norm_eps, &layer.qkv, &mut s.hidden);
         b.linear(&layer.qkv, &s.hidden, &mut s.qkv, 0, false);
-        if let Some(bias) = &layer.qkv_bias {
-            b.add_bias(bias, n, &mut s.qkv);
-        }
     }
 
     /// Logits of rows `first..first + n` of the residual.
     fn head(&mut self, first: usize, n: usize) {
         let (b, s, w) = (&self.backend, &mut self.scratch, &self.weights);
-        b.norm(&self.residual, first..first + n, &w.out_norm, self.config.norm_eps, &mut s.hidden);
+        b.norm(&self.residual, first..first + n, &w.out_norm, self.config.norm_eps, &w.head, &mut s.hidden);
         b.linear(&w.head, &s.hidden, &mut self.logits, 0, false);
     }
 }
@@ -239,7 +234,7 @@ impl<B: Backend> Runner for Llama<B> {
     fn open(&mut self, resolved: &Resolved, limit: u64) -> Result<()> {
         // The old pages go first: two caches must never be alive together.
         self.cache = None;
-        self.cache = Some(self.backend.cache(&self.config, resolved, limit)?);
+        self.cache = Some(self.backend.cache(&self.config, resolved, &self.rope, limit)?);
         Ok(())
     }
 
@@ -253,7 +248,7 @@ impl<B: Backend> Runner for Llama<B> {
         self.reserve(tokens, tokens.min(PREFILL_CHUNK), 1);
         self.embed(ids)?;
         let mut cache = self.cache.take().ok_or_else(not_open)?;
-        let pre_rope = cache.wants_pre_rope();
+        let pre_rope = cache.key_form() == KeyForm::PreRope;
         if !self.layer_kv.as_ref().is_some_and(|(_, t, pre)| *t >= tokens && *pre == pre_rope) {
             self.layer_kv = None;
             self.layer_kv = Some((self.backend.layer_kv(&self.config, tokens, pre_rope), tokens, pre_rope));
@@ -293,7 +288,7 @@ impl<B: Backend> Runner for Llama<B> {
             Ok(true)
         };
         let done = run();
-        cache.count_clamped(seq, self.stored[0].clamped);
+        cache.add_clamped(seq, self.stored[0].clamped);
         self.cache = Some(cache);
         if done? {
             self.head(tokens - 1, 1);
@@ -328,7 +323,289 @@ impl<B: Backend> Runner for Llama<B> {
         };
         let done = run();
         for (seq, stored) in seqs.iter().zip(&self.stored) {
-            cache.count_clamped(*seq, stored.clamped);
+            cache.add_clamped(*seq, stored.clamped);
+        }
+        self.cache = Some(cache);
+        done?;
+        self.head(0, n);
+        laps.lap(&mut self.times.linear);
+        Ok(())
+    }
+
+    fn logits(&mut self, row: usize) -> Result<&mut [f32]> {
+        let vocab = self.config.vocab;
+        if self.stored.get(row).is_some_and(|s| s.nan) {
+            return Err(Error::Numeric("K or V holds a NaN; the weights or the prompt are damaged".into()));
+        }
+        let logits = self.backend.host(&mut self.logits, (row + 1) * vocab);
+        let logits = &mut logits[row * vocab..];
+        if logits.iter().any(|l| !l.is_finite()) {
+            return Err(Error::Numeric("the logits hold a NaN or an infinity; the weights are damaged".into()));
+        }
+        Ok(logits)
+    }
+
+    fn take_times(&mut self) -> Times;
+}
+
+/// A loaded model on backend `B`.
+pub struct Llama<B: Backend> {
+    config: Config,
+    backend: B,
+    weights: Weights<B>,
+    rope: Arc<Rope>,
+    scratch: Scratch<B>,
+    residual: B::Buffer,
+    residual_rows: usize,
+    layer_kv: Option<(B::LayerKv, usize, bool)>,
+    logits: B::Buffer,
+    logit_rows: usize,
+    stored: Vec<Stored>,
+    cache: Option<KvCache>,
+    times: Times,
+}
+
+/// Buffers of a chunk.
+struct Scratch<B: Backend> {
+    rows: usize,
+    hidden: B::Input,
+    wide: B::Input,
+    heads: B::Input,
+    qkv: B::Buffer,
+    q: B::Buffer,
+    attended: B::Buffer,
+    gate_up: B::Buffer,
+}
+
+impl<B: Backend> Scratch<B> {
+    fn new(backend: &B, config: &Config, rows: usize) -> Self {
+        Scratch {
+            rows,
+            hidden: backend.input(rows, config.hidden),
+            wide: backend.input(rows, config.ffn),
+            heads: backend.input(rows, config.q_width()),
+            qkv: backend.buffer(rows * config.qkv_rows()),
+            q: backend.buffer(rows * config.q_width()),
+            attended: backend.buffer(rows * config.q_width()),
+            gate_up: backend.buffer(rows * 2 * config.ffn),
+        }
+    }
+}
+
+/// Adds the time since the last lap to a sum.
+struct Laps(Instant);
+
+impl Laps {
+    fn lap(&mut self, sum: &mut f64) {
+        let now = Instant::now();
+        *sum += now.duration_since(self.0).as_secs_f64();
+        self.0 = now;
+    }
+}
+
+impl<B: Backend> Llama<B> {
+    /// Reads the weights of `source` into `backend`.
+    ///
+    /// # Errors
+    /// The source's and the backend's.
+    pub fn load(source: &dyn TensorSource, backend: B) -> Result<Llama<B>> {
+        let config = source.config().clone();
+        let weights = Weights::load(source, &backend)?;
+        let rows = 8;
+        let rope = Rope::new(config.shape.head_dim, config.rope.base, &config.rope.scaling, config.context)?;
+        Ok(Llama {
+            rope: Arc::new(rope),
+            scratch: Scratch::new(&backend, &config, rows),
+            residual: backend.buffer(rows * config.hidden),
+            residual_rows: rows,
+            logits: backend.buffer(rows * config.vocab),
+            logit_rows: rows,
+            layer_kv: None,
+            stored: Vec::new(),
+            cache: None,
+            times: Times::default(),
+            config,
+            backend,
+            weights,
+        })
+    }
+
+    fn reserve(&mut self, residual_rows: usize, chunk_rows: usize, logit_rows: usize) {
+        if self.residual_rows < residual_rows {
+            self.residual = self.backend.buffer(residual_rows * self.config.hidden);
+            self.residual_rows = residual_rows;
+        }
+        if self.scratch.rows < chunk_rows {
+            self.scratch = Scratch::new(&self.backend, &self.config, chunk_rows);
+        }
+        if self.logit_rows < logit_rows {
+            self.logits = self.backend.buffer(logit_rows * self.config.vocab);
+            self.logit_rows = logit_rows;
+        }
+    }
+
+    fn embed(&mut self, ids: &[u32]) -> Result<()> {
+        let hidden = self.config.hidden;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.vocab) {
+            return Err(Error::BadRequest(format!(
+                "token id {id} is not in the vocabulary of {}; use ids below it",
+                self.config.vocab
+            )));
+        }
+        let rows = self.backend.host(&mut self.residual, ids.len() * hidden);
+        for (id, row) in ids.iter().zip(rows.chunks_exact_mut(hidden)) {
+            self.weights.embedding.row(*id, row);
+        }
+        Ok(())
+    }
+
+    /// The feed-forward half of layer `l` on rows `first..first + n` of the residual, attention's output included.
+    fn finish_layer(&mut self, l: usize, first: usize, n: usize) {
+        let (b, s, c, layer) = (&self.backend, &mut self.scratch, &self.config, &self.weights.layers[l]);
+        let x = &mut self.residual;
+        b.pack(&s.attended, n, &layer.out, &mut s.heads);
+        b.linear(&layer.out, &s.heads, x, first, true);
+        b.norm(x, first..first + n, &layer.ffn_norm, c.norm_eps, &layer.gate_up, &mut s.hidden);
+        b.linear(&layer.gate_up, &s.hidden, &mut s.gate_up, 0, false);
+        b.swiglu(&s.gate_up, n, &layer.down, &mut s.wide);
+        b.linear(&layer.down, &s.wide, x, first, true);
+    }
+
+    /// Norm, Q, K, V of layer `l` for rows `first..first + n` of the residual.
+    fn project(&mut self, l: usize, first: usize, n: usize) {
+        let (b, s, c, layer) = (&self.backend, &mut self.scratch, &self.config, &self.weights.layers[l]);
+        b.norm(&self.residual, first..first + n, &layer.attn_norm, c.norm_eps, &layer.qkv, &mut s.hidden);
+        b.linear(&layer.qkv, &s.hidden, &mut s.qkv, 0, false);
+    }
+
+    /// Logits of rows `first..first + n` of the residual.
+    fn head(&mut self, first: usize, n: usize) {
+        let (b, s, w) = (&self.backend, &mut self.scratch, &self.weights);
+        b.norm(&self.residual, first..first + n, &w.out_norm, self.config.norm_eps, &w.head, &mut s.hidden);
+        b.linear(&w.head, &s.hidden, &mut self.logits, 0, false);
+    }
+}
+
+/// The chunks of a prompt in one layer: (first row, rows, whether more than K and V is needed). In the last layer only
+/// the last row is read on.
+fn chunks(tokens: usize, last_layer: bool) -> impl Iterator<Item = (usize, usize, bool)> {
+    let body = if last_layer { tokens - 1 } else { tokens };
+    let rows = (0..body)
+        .step_by(PREFILL_CHUNK)
+        .map(move |first| (first, PREFILL_CHUNK.min(body - first), !last_layer));
+    rows.chain(last_layer.then_some((tokens - 1, 1, true)))
+}
+
+impl<B: Backend> Runner for Llama<B> {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn weight_bytes(&self) -> (u64, u64, &'static str) {
+        (self.weights.bytes, self.weights.step_bytes, self.weights.dtype)
+    }
+
+    fn workspace_bytes(&self, batch: usize, prompt: usize) -> u64 {
+        let c = &self.config;
+        let chunk = prompt.min(PREFILL_CHUNK).max(batch);
+        let row = c.qkv_rows() + 3 * c.q_width() + 3 * c.ffn + 2 * c.hidden;
+        let kv = prompt * 3 * c.shape.kv_heads * c.shape.head_dim * 2;
+        ((prompt.max(batch) * c.hidden + chunk * row + batch * c.vocab) * 4 + kv) as u64
+    }
+
+    fn open(&mut self, resolved: &Resolved, limit: u64) -> Result<()> {
+        // The old pages go first: two caches must never be alive together.
+        self.cache = None;
+        self.cache = Some(self.backend.cache(&self.config, resolved, &self.rope, limit)?);
+        Ok(())
+    }
+
+    fn cache(&mut self) -> Result<&mut KvCache> {
+        self.cache.as_mut().ok_or_else(not_open)
+    }
+
+    fn prefill(&mut self, seq: SeqId, ids: &[u32], go_on: &dyn Fn() -> bool) -> Result<bool> {
+        let (tokens, layers) = (ids.len(), self.config.shape.layers);
+        let mut laps = Laps(Instant::now());
+        self.reserve(tokens, tokens.min(PREFILL_CHUNK), 1);
+        self.embed(ids)?;
+        let mut cache = self.cache.take().ok_or_else(not_open)?;
+        let pre_rope = cache.key_form() == KeyForm::PreRope;
+        if !self.layer_kv.as_ref().is_some_and(|(_, t, pre)| *t >= tokens && *pre == pre_rope) {
+            self.layer_kv = None;
+            self.layer_kv = Some((self.backend.layer_kv(&self.config, tokens, pre_rope), tokens, pre_rope));
+        }
+        self.stored.clear();
+        self.stored.push(Stored::default());
+        laps.lap(&mut self.times.other);
+        let mut run = || {
+            for l in 0..layers {
+                for (first, n, whole) in chunks(tokens, l + 1 == layers) {
+                    if !go_on() {
+                        return Ok(false);
+                    }
+                    self.project(l, first, n);
+                    laps.lap(&mut self.times.linear);
+                    let (b, s) = (&self.backend, &mut self.scratch);
+                    let Some((kv, ..)) = self.layer_kv.as_mut() else {
+                        return Err(not_open());
+                    };
+                    let stored = b.rope_prefill(&cache, &s.qkv, first, n, &mut s.q, kv);
+                    self.stored[0].clamped += stored.clamped;
+                    self.stored[0].nan |= stored.nan;
+                    if whole {
+                        b.attend_prefill(&self.config, &s.q, first..first + n, kv, &mut s.attended);
+                    }
+                    laps.lap(&mut self.times.attention);
+                    if whole {
+                        self.finish_layer(l, first, n);
+                        laps.lap(&mut self.times.linear);
+                    }
+                }
+                if let Some((kv, ..)) = &self.layer_kv {
+                    self.backend.store_prefill(&mut cache, seq, l, tokens, kv)?;
+                }
+                laps.lap(&mut self.times.attention);
+            }
+            Ok(true)
+        };
+        let done = run();
+        cache.add_clamped(seq, self.stored[0].clamped);
+        self.cache = Some(cache);
+        if done? {
+            self.head(tokens - 1, 1);
+            laps.lap(&mut self.times.linear);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn step(&mut self, seqs: &[SeqId], ids: &[u32], chunk: usize) -> Result<()> {
+        let n = seqs.len();
+        let mut laps = Laps(Instant::now());
+        self.reserve(n, n, n);
+        self.embed(ids)?;
+        self.stored.clear();
+        self.stored.resize(n, Stored::default());
+        let mut cache = self.cache.take().ok_or_else(not_open)?;
+        laps.lap(&mut self.times.other);
+        let mut run = || {
+            for l in 0..self.config.shape.layers {
+                self.project(l, 0, n);
+                laps.lap(&mut self.times.linear);
+                let (b, s) = (&self.backend, &mut self.scratch);
+                b.rope_append(&mut cache, seqs, l, &s.qkv, &mut s.q, &mut self.stored)?;
+                b.attend_decode(&cache, seqs, l, &s.q, chunk, &mut s.attended);
+                b.after_step(&mut cache, seqs, l)?;
+                laps.lap(&mut self.times.attention);
+                self.finish_layer(l, 0, n);
+                laps.lap(&mut self.times.linear);
+            }
+            Ok(())
+        };
+        let done = run();
+        for (seq, stored) in seqs.iter().zip(&self.stored) {
+            cache.add_clamped(*seq, stored.clamped);
         }
         self.cache = Some(cache);
         done?;
@@ -361,12 +638,4 @@ impl<B: Backend> Runner for Llama<B> {
 
 fn not_open() -> Error {
     Error::Internal("a sequence was run before its cell's cache was opened".into())
-}
-
-/// The rotation table of a model.
-///
-/// # Errors
-/// `unsupported` for a base or factors that are no positive numbers.
-pub fn rope(config: &Config) -> Result<Arc<Rope>> {
-    Rope::new(config.shape.head_dim, config.rope.base, &config.rope.scaling, config.context).map(Arc::new)
 }

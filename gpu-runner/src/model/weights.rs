@@ -1,6 +1,7 @@
 //! The weights of a model, read from a source of named tensors into a backend's own form.
 
 use super::config::{ChannelOrder, Config};
+use crate::backend::cpu::Rows;
 use crate::backend::Backend;
 use crate::quant::WeightType;
 use crate::Result;
@@ -57,10 +58,8 @@ impl Embedding {
 pub struct Layer<B: Backend> {
     /// Before attention, [hidden].
     pub attn_norm: B::Vector,
-    /// Q, K, V rows in this order, RoPE pairs adjacent: [qkv_rows, hidden].
+    /// Q, K, V rows in this order, RoPE pairs adjacent, biases included: [qkv_rows, hidden].
     pub qkv: B::Matrix,
-    /// [qkv_rows].
-    pub qkv_bias: Option<B::Vector>,
     /// [hidden, q_width].
     pub out: B::Matrix,
     /// Before the feed-forward layer, [hidden].
@@ -123,11 +122,12 @@ impl<B: Backend> Weights<B> {
             .collect::<Result<Vec<_>>>()?;
         let head = if config.tied {
             tally.add(ty, embedding.bytes.len());
-            backend.matrix(config.vocab, config.hidden, &[(ty, &embedding.bytes)])?
+            let table = (ty, config.vocab, Cow::Borrowed(&embedding.bytes[..]));
+            backend.matrix(config.hidden, &[rows(&table, None)], None)?
         } else {
             let (ty, bytes) = source.matrix("output.weight", Role::Linear, config.vocab, config.hidden)?;
             tally.add(ty, bytes.len());
-            backend.matrix(config.vocab, config.hidden, &[(ty, &bytes)])?
+            backend.matrix(config.hidden, &[rows(&(ty, config.vocab, bytes), None)], None)?
         };
         let step_bytes = tally.sum();
         tally.add(ty, embedding.bytes.len());
@@ -151,55 +151,60 @@ fn load_layer<B: Backend>(source: &dyn TensorSource, backend: &B, i: usize, tall
     let mut read = |part: &str, role, rows, cols| {
         let (ty, bytes) = source.matrix(&name(&format!("{part}.weight")), role, rows, cols)?;
         tally.add(ty, bytes.len());
-        Ok::<_, crate::Error>((ty, bytes))
+        Ok::<_, crate::Error>((ty, rows, bytes))
     };
     let (q_rows, kv_rows) = (config.q_width(), shape.kv_heads * shape.head_dim);
-    let mut q = read("attn_q", Role::Linear, q_rows, hidden)?;
-    let mut k = read("attn_k", Role::Linear, kv_rows, hidden)?;
+    let q = read("attn_q", Role::Linear, q_rows, hidden)?;
+    let k = read("attn_k", Role::Linear, kv_rows, hidden)?;
     let v = read("attn_v", Role::Linear, kv_rows, hidden)?;
     let out = read("attn_output", Role::ResidualOut, hidden, q_rows)?;
     let gate = read("ffn_gate", Role::Linear, config.ffn, hidden)?;
     let up = read("ffn_up", Role::Linear, config.ffn, hidden)?;
     let down = read("ffn_down", Role::ResidualOut, hidden, config.ffn)?;
     let split = config.arch.channel_order == ChannelOrder::HalfSplit;
-    if split {
-        q.1 = Cow::Owned(adjacent_pairs(&q.1, q_rows, shape.head_dim));
-        k.1 = Cow::Owned(adjacent_pairs(&k.1, kv_rows, shape.head_dim));
-    }
-    let qkv_bias = if config.arch.qkv_bias {
-        let mut q = source.vector(&name("attn_q.bias"), q_rows)?;
-        let mut k = source.vector(&name("attn_k.bias"), kv_rows)?;
-        if split {
-            q = adjacent_pairs(&q, q_rows, shape.head_dim);
-            k = adjacent_pairs(&k, kv_rows, shape.head_dim);
-        }
-        let v = source.vector(&name("attn_v.bias"), kv_rows)?;
-        Some(backend.vector(&[q, k, v].concat()))
+    let order = |rows| split.then(|| adjacent_pairs(rows, shape.head_dim));
+    let (q_order, k_order) = (order(q_rows), order(kv_rows));
+    let bias = if config.arch.qkv_bias {
+        let ordered = |part: &str, rows, order: &Option<Vec<usize>>| {
+            let values = source.vector(&name(part), rows)?;
+            Ok::<_, crate::Error>(match order {
+                Some(order) => order.iter().map(|&row| values[row]).collect(),
+                None => values,
+            })
+        };
+        let q = ordered("attn_q.bias", q_rows, &q_order)?;
+        let k = ordered("attn_k.bias", kv_rows, &k_order)?;
+        let v = ordered("attn_v.bias", kv_rows, &None)?;
+        Some([q, k, v].concat())
     } else {
         None
     };
     Ok(Layer {
         attn_norm: backend.vector(&source.vector(&name("attn_norm.weight"), hidden)?),
-        qkv: backend.matrix(config.qkv_rows(), hidden, &[(q.0, &q.1), (k.0, &k.1), (v.0, &v.1)])?,
-        qkv_bias,
-        out: backend.matrix(hidden, q_rows, &[(out.0, &out.1)])?,
+        qkv: backend.matrix(
+            hidden,
+            &[rows(&q, q_order.as_deref()), rows(&k, k_order.as_deref()), rows(&v, None)],
+            bias,
+        )?,
+        out: backend.matrix(q_rows, &[rows(&out, None)], None)?,
         ffn_norm: backend.vector(&source.vector(&name("ffn_norm.weight"), hidden)?),
-        gate_up: backend.matrix(2 * config.ffn, hidden, &[(gate.0, &gate.1), (up.0, &up.1)])?,
-        down: backend.matrix(hidden, config.ffn, &[(down.0, &down.1)])?,
+        gate_up: backend.matrix(hidden, &[rows(&gate, None), rows(&up, None)], None)?,
+        down: backend.matrix(config.ffn, &[rows(&down, None)], None)?,
     })
 }
 
-/// Reorders `rows` equal rows per head of `d`: new row 2i = old i, new row 2i + 1 = old i + d/2. Whole rows move, so
-/// block formats stay intact.
-fn adjacent_pairs<T: Copy>(data: &[T], rows: usize, d: usize) -> Vec<T> {
-    let width = data.len() / rows;
-    (0..rows)
-        .flat_map(|row| {
-            let (head, c) = (row / d, row % d);
-            let old = head * d + c / 2 + (c % 2) * (d / 2);
-            data[old * width..(old + 1) * width].iter().copied()
-        })
-        .collect()
+fn rows<'a>((ty, rows, bytes): &'a (WeightType, usize, Cow<'_, [u8]>), order: Option<&'a [usize]>) -> Rows<'a> {
+    Rows {
+        ty: *ty,
+        rows: *rows,
+        bytes,
+        order,
+    }
+}
+
+/// The file's row for each of `rows` rows, per head of `d`: new row 2i = old i, new row 2i + 1 = old i + d/2.
+fn adjacent_pairs(rows: usize, d: usize) -> Vec<usize> {
+    (0..rows).map(|row| row / d * d + row % d / 2 + row % 2 * (d / 2)).collect()
 }
 
 #[cfg(test)]
@@ -208,9 +213,7 @@ mod tests {
 
     #[test]
     fn half_split_rows_become_adjacent_pairs_in_every_head() {
-        // Two heads of d = 4, rows of width 2.
-        let data: Vec<u32> = (0..16).collect();
-        let rows: Vec<u32> = adjacent_pairs(&data, 8, 4).chunks(2).map(|r| r[0] / 2).collect();
-        assert_eq!(rows, [0, 2, 1, 3, 4, 6, 5, 7]);
+        // Two heads of d = 4.
+        assert_eq!(adjacent_pairs(8, 4), [0, 2, 1, 3, 4, 6, 5, 7]);
     }
 }
