@@ -6,6 +6,7 @@ pub mod exp2;
 pub mod isa;
 pub(crate) mod lanes;
 pub mod linear;
+pub mod math;
 pub mod matrix;
 pub mod panel;
 pub mod threads;

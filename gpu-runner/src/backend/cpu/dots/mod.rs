@@ -3,6 +3,9 @@
 //! Weight codes lie as a panel lays them: word w (4 codes) of rows 0..16, then word w + 1. Each implementation gives
 //! the same integers, so that only the float part of `linear` decides the bits.
 
+// Loops count tokens, which index several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
