@@ -1,5 +1,7 @@
 //! The integration tests of the engine, one module a topic.
 
+/// Weights times activations: worked examples, equal bits everywhere, agreement with f64.
+mod linear;
 /// Vector operations: equal bits on every instruction set, agreement with f64.
 mod math;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.

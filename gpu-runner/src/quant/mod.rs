@@ -9,7 +9,7 @@ mod f16;
 mod f32;
 mod q4_0;
 mod q4_1;
-mod q4_k;
+pub(crate) mod q4_k;
 mod q6_k;
 mod q8_0;
 

@@ -20,7 +20,7 @@ pub(super) const ROW: Row = Row {
 
 /// s_j and m_j. Byte j (j < 4) holds s_j in its low 6 bits and byte j + 4 m_j; for j >= 4 the low 4 bits of both
 /// share byte j + 4 (s low, m high) and their top 2 bits are the top 2 bits of bytes j - 4 (s) and j (m).
-fn scale_min(packed: &[u8], j: usize) -> (u8, u8) {
+pub(crate) fn scale_min(packed: &[u8], j: usize) -> (u8, u8) {
     if j < 4 {
         return (packed[j] & 63, packed[j + 4] & 63);
     }

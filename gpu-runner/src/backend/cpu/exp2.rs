@@ -3,7 +3,6 @@
 //! x = n + f with n whole and f in [-0.5, 0.5]; 2^f = 1 + f q(f), q of degree 5 fitted for least relative error
 //! (2e-9 before rounding of the coefficients); then one scaling by 2^n. 2^0 is exactly 1, 2^-inf is 0, 2^NaN is NaN.
 
-use super::isa::Isa;
 use super::lanes::{for_isa, Lanes, LANES};
 
 /// Coefficients of 2^f, of f^0 first.
