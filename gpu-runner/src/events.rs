@@ -244,7 +244,7 @@ pub struct UsStep {
 }
 
 /// The cache at the end of a phase, bytes summed over the batch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[allow(missing_docs)]
 pub struct KvTotals {
     pub bytes_end: u64,

@@ -28,6 +28,14 @@ pub struct Stored {
     pub nan: bool,
 }
 
+impl Stored {
+    /// Counts another row's faults too.
+    pub fn add(&mut self, other: Stored) {
+        self.clamped += other.clamped;
+        self.nan |= other.nan;
+    }
+}
+
 /// The dozen operations of the forward pass; n = rows, all buffers row-major.
 pub trait Backend: Sized + Send + 'static {
     /// A weight matrix [rows, cols].

@@ -207,7 +207,8 @@ fn run_drivers<D: Report>(
     let longest = drivers.iter().map(|d| d.prompt().len()).max().unwrap_or(0);
     let workspace = runner.workspace_bytes(batch, longest);
     runner.open(&plan.resolved, plan.limit.saturating_sub(workspace))?;
-    plan.announce(runner, drivers.iter().map(|d| (d.prompt().len(), d.max_new())), workspace, host.events)?;
+    let lengths = drivers.iter().map(|d| (d.prompt().len(), d.max_new()));
+    plan.announce(runner, lengths, batch, workspace, host.events)?;
     for sample in &failed {
         totals.samples += 1;
         sample.events().iter().for_each(|e| host.events.emit(e));
@@ -242,7 +243,7 @@ fn run_drivers<D: Report>(
     };
     drop(seats);
     let (weights, ..) = context.runner.weight_bytes();
-    totals.peak_bytes = weights + workspace + context.runner.cache()?.peak_bytes();
+    totals.peak_bytes = weights + workspace + context.runner.cache()?.arena().bytes() as u64;
     outcome
 }
 

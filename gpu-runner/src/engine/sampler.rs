@@ -107,15 +107,16 @@ fn draw(order: &[(f32, u32)], top_p: f32, min_p: f32, u: f32) -> u32 {
     order[kept - 1].1
 }
 
-/// The index of the largest value; ties go to the lowest.
+/// The index of the largest value; ties go to the lowest. Two passes, because the first then runs on vectors.
 pub fn argmax(values: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in values.chunks(16) {
+        for (most, value) in lanes.iter_mut().zip(chunk) {
+            *most = if *value > *most { *value } else { *most };
         }
     }
-    best as u32
+    let most = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    values.iter().position(|value| *value == most).unwrap_or(0) as u32
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 pub mod activations;
 mod dots;
 pub mod exp2;
+pub mod forward;
 pub mod isa;
 pub(crate) mod lanes;
 pub mod linear;
 pub mod math;
 pub mod matrix;
 pub mod panel;
+pub mod shared;
 pub mod threads;
 
 pub use activations::Activations;
+pub use forward::Cpu;
 pub use isa::Isa;
 pub use linear::linear;
 pub use matrix::{PackedMatrix, Rows};
