@@ -9,6 +9,7 @@ pub mod linear;
 pub mod math;
 pub mod matrix;
 pub mod panel;
+pub mod peak;
 pub mod threads;
 
 pub use activations::Activations;
