@@ -35,9 +35,9 @@ impl Matrix {
 }
 
 impl Reference {
-    /// With so many threads.
-    pub fn new(threads: usize) -> Reference {
-        Reference { cpu: Cpu::new(threads) }
+    /// On the threads of `cpu`.
+    pub fn new(cpu: Cpu) -> Reference {
+        Reference { cpu }
     }
 }
 

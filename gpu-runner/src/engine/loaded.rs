@@ -1,8 +1,9 @@
 //! A loaded model with its tokenizer, and what `loaded` says of it.
 
-use crate::backend::cpu::Cpu;
+use crate::backend::cpu::{peak, Cpu, Isa};
 use crate::backend::reference::Reference;
-use crate::backend::{host, thread_count, Backend};
+use crate::backend::{host, thread_count};
+use crate::devices;
 use crate::events::{Event, Measured, WeightsInfo};
 use crate::gguf::Gguf;
 use crate::model::dummy::DummySource;
@@ -95,11 +96,13 @@ impl Loaded {
         let (runner, measured) = if request.tokenizer_only {
             (None, None)
         } else {
-            let measured = measure(threads);
+            let cpu = Cpu::new(threads)?;
+            let peaks = peak::measure(cpu.isa(), cpu.pool());
             let runner: Box<dyn Runner> = match request.backend.as_str() {
-                "reference" => Box::new(Llama::load(source, Reference::new(threads))?),
-                _ => Box::new(Llama::load(source, Cpu::new(threads))?),
+                "reference" => Box::new(Llama::load(source, Reference::new(cpu))?),
+                _ => Box::new(Llama::load(source, cpu)?),
             };
+            let measured = measured(&peaks, runner.weight_bytes().2);
             (Some(runner), Some(measured))
         };
         let free = host::free_memory().unwrap_or(4 << 30);
@@ -156,6 +159,26 @@ impl Loaded {
             .as_deref()
             .or_else(|| self.tokenizer.as_ref()?.chat_template())
     }
+}
+
+/// The rates in the protocol's units. The matrix rate is that of the kernels which the weights run on.
+fn measured(peaks: &peak::Peaks, dtype: &str) -> Measured {
+    let float = matches!(dtype, "F32" | "F16" | "BF16");
+    Measured {
+        copy_tb_s: peaks.copy_gb_s / 1e3,
+        read_tb_s: peaks.read_gb_s / 1e3,
+        gemm_tflop_s: if float { peaks.f32_gflop_s } else { peaks.int8_gop_s } / 1e3,
+    }
+}
+
+fn device(threads: usize) -> Value {
+    json!({
+        "name": devices::cpu_name(),
+        "arch": std::env::consts::ARCH,
+        "isa": Isa::from_env().map(Isa::name).unwrap_or("unknown"),
+        "cores": devices::cores(),
+        "threads": threads,
+    })
 }
 
 /// The backends of this build.

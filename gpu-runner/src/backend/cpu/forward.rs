@@ -33,12 +33,15 @@ pub struct LayerKv {
 }
 
 impl Cpu {
-    /// The best instruction set and so many threads.
-    pub fn new(threads: usize) -> Cpu {
-        Cpu {
-            isa: Isa::detect(),
+    /// The best instruction set, or the one that KVSWEEP_ISA names, and so many threads.
+    ///
+    /// # Errors
+    /// `bad_request` if KVSWEEP_ISA names a set that is unknown or that this machine lacks.
+    pub fn new(threads: usize) -> Result<Cpu> {
+        Ok(Cpu {
+            isa: Isa::from_env()?,
             pool: Pool::new(threads),
-        }
+        })
     }
 
     /// Its threads.

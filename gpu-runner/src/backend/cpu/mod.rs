@@ -10,6 +10,7 @@ pub mod linear;
 pub mod math;
 pub mod matrix;
 pub mod panel;
+pub mod peak;
 pub mod shared;
 pub mod threads;
 

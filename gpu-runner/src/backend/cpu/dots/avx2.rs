@@ -113,4 +113,22 @@ impl Dots for Avx2 {
         }
         out
     }
+
+    const PEAK_OPS: usize = 12 * 64;
+    #[inline(always)]
+    unsafe fn peak(rounds: usize) -> i32 {
+        let codes = _mm256_set1_epi8(std::hint::black_box(1));
+        let mut sums = [_mm256_set1_epi8(std::hint::black_box(1)); 12];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                // Each product depends on the one before, so that none is lifted out of the loop.
+                *sum = _mm256_maddubs_epi16(*sum, codes);
+            }
+        }
+        let mut all = sums[0];
+        for sum in sums {
+            all = _mm256_add_epi16(all, sum);
+        }
+        _mm256_extract_epi32::<0>(all)
+    }
 }

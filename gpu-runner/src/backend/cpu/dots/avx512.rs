@@ -98,4 +98,21 @@ impl Dots for Avx512 {
         }
         firsts
     }
+
+    const PEAK_OPS: usize = 12 * 128;
+    #[inline(always)]
+    unsafe fn peak(rounds: usize) -> i32 {
+        let codes = _mm512_set1_epi8(std::hint::black_box(1));
+        let mut sums = [_mm512_setzero_si512(); 12];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, codes, codes);
+            }
+        }
+        let mut all = sums[0];
+        for sum in sums {
+            all = _mm512_add_epi32(all, sum);
+        }
+        _mm512_reduce_add_epi32(all)
+    }
 }

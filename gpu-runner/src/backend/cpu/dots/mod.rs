@@ -37,4 +37,10 @@ pub(crate) trait Dots: Lanes {
         scales: *const i8,
         a: *const ActBlock,
     ) -> [Self::Ints; N];
+
+    /// Integer operations (a multiply-add is two) of one round of [`Dots::peak`].
+    const PEAK_OPS: usize;
+    /// The fastest instruction for int8 products, independent and in registers: what the machine can do at most. The
+    /// result only keeps the work alive.
+    unsafe fn peak(rounds: usize) -> i32;
 }

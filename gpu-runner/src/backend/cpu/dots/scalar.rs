@@ -61,4 +61,16 @@ impl Dots for Scalar {
         }
         sums
     }
+
+    const PEAK_OPS: usize = 64;
+    #[inline(always)]
+    unsafe fn peak(rounds: usize) -> i32 {
+        let (mut sums, a) = ([0i32; 32], std::hint::black_box([3i8; 32]));
+        for round in 0..rounds {
+            for (sum, a) in sums.iter_mut().zip(a) {
+                *sum = sum.wrapping_add(i32::from(round as u8) * i32::from(a));
+            }
+        }
+        sums.iter().fold(0, |x, y| x.wrapping_add(*y))
+    }
 }

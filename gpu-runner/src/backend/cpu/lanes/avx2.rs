@@ -113,6 +113,10 @@ impl Lanes for Avx2 {
         _mm_storeu_si128(p.cast(), bytes);
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const u8) {
+        _mm_prefetch::<_MM_HINT_T0>(p.cast())
+    }
+    #[inline(always)]
     unsafe fn zero_ints() -> Self::Ints {
         [_mm256_setzero_si256(); 2]
     }

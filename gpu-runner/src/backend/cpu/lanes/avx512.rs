@@ -95,6 +95,10 @@ impl Lanes for Avx512 {
         _mm_storeu_si128(p.cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(self.0)))
     }
     #[inline(always)]
+    unsafe fn prefetch(p: *const u8) {
+        _mm_prefetch::<_MM_HINT_T0>(p.cast())
+    }
+    #[inline(always)]
     unsafe fn zero_ints() -> Self::Ints {
         _mm512_setzero_si512()
     }

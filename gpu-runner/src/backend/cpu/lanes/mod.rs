@@ -63,6 +63,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn largest_int(ints: Self::Ints) -> i32;
     unsafe fn from_ints(ints: Self::Ints) -> Self;
 
+    /// Asks for the cache line of `p`, which need not be valid.
+    unsafe fn prefetch(p: *const u8);
+
     /// Reads `count` <= 16 values, zeros beyond.
     #[inline(always)]
     unsafe fn load_part(p: *const f32, count: usize) -> Self {

@@ -123,6 +123,8 @@ impl Lanes for Scalar {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
+    #[inline(always)]
     unsafe fn zero_ints() -> Self::Ints {
         [0; LANES]
     }
