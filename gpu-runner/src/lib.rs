@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod bench;
+pub mod bench_model;
 pub mod cache;
 pub mod compress;
 pub mod devices;
@@ -22,6 +23,7 @@ pub mod quant;
 pub mod random;
 pub mod request;
 pub mod resolve;
+pub mod selftest;
 pub mod serve;
 pub mod tokenizer;
 

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use gpu_runner::serve::{exit, serve, stdout_events};
-use gpu_runner::{bench, devices, inspect, list, resolve, selftest};
+use gpu_runner::{bench_model, devices, inspect, list, resolve, selftest};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ enum Command {
         json: bool,
     },
     /// Times kernels, or `prefill` and `decode` of a whole model.
-    Bench(bench::Args),
+    Bench(bench_model::Args),
     /// Checks every kernel of this machine against the reference.
     Selftest {
         /// One JSON object.

@@ -29,6 +29,13 @@ pub struct DummyShape {
     tied: bool,
 }
 
+impl DummyShape {
+    /// As requests name it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 macro_rules! shapes {
     ($($name:literal $arch:literal $hidden:literal $ffn:literal $layers:literal $q:literal $kv:literal $d:literal
        $vocab:literal $context:literal $base:literal $tied:literal;)*) => {
