@@ -1,6 +1,8 @@
 //! The CPU backend. Bits depend neither on the instruction set nor on the thread count.
 
 pub mod activations;
+pub mod arena;
+pub mod attention;
 mod dots;
 pub mod exp2;
 pub mod forward;
@@ -11,8 +13,10 @@ pub mod math;
 pub mod matrix;
 pub mod panel;
 pub mod peak;
+pub mod seal;
 pub mod shared;
 pub mod threads;
+mod wide;
 
 pub use activations::Activations;
 pub use forward::Cpu;
