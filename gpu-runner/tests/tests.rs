@@ -1,4 +1,10 @@
 //! The integration tests of the engine, one module a topic.
 
+/// Model files: getters, refusals, and thousands of damaged files.
+mod gguf;
+/// Builds small GGUF files.
+mod gguf_file;
+/// Weight types against hand-made and independent vectors.
+mod quant;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
 mod threads;
