@@ -49,33 +49,28 @@ impl Template {
 
     /// The prompt up to where the assistant begins. `messages`: role and content.
     pub(super) fn render(&self, messages: &[(&str, &str)], names: &Names, date: Option<Date>) -> Result<String> {
-        let message = |&(role, content): &(&str, &str)| Value::from_iter([("role", role), ("content", content)]);
-        let mut context = vec![
-            ("messages", messages.iter().map(message).collect()),
-            ("add_generation_prompt", Value::from(true)),
-            ("tools", Value::from(())),
-            ("documents", Value::from(())),
-        ];
-        let texts = [
-            ("bos_token", names.bos),
-            ("eos_token", names.eos),
-            ("unk_token", names.unknown),
-            ("pad_token", names.padding),
-        ];
-        context.extend(
-            texts
-                .into_iter()
-                .filter_map(|(key, text)| Some((key, Value::from(text?)))),
-        );
-        if let Some(date) = date {
-            let strftime = move |pattern: String| {
+        let message = |&(role, content): &(&str, &str)| minijinja::context! { role, content };
+        // what is not there must be undefined, because templates ask `is defined`
+        let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
+        let strftime = |date: Date| {
+            Value::from_function(move |pattern: String| {
                 date.format(&pattern)
                     .map_err(|why| minijinja::Error::new(ErrorKind::InvalidOperation, why))
-            };
-            context.push(("strftime_now", Value::from_function(strftime)));
-        }
+            })
+        };
+        let context = minijinja::context! {
+            messages => messages.iter().map(message).collect::<Vec<Value>>(),
+            add_generation_prompt => true,
+            tools => (),
+            documents => (),
+            bos_token => text(names.bos),
+            eos_token => text(names.eos),
+            unk_token => text(names.unknown),
+            pad_token => text(names.padding),
+            strftime_now => date.map_or(Value::UNDEFINED, strftime),
+        };
         let template = self.environment.get_template(NAME).map_err(refused)?;
-        template.render(Value::from_iter(context)).map_err(refused)
+        template.render(context).map_err(refused)
     }
 }
 

@@ -1,9 +1,9 @@
 //! `llama` vocabularies: SentencePiece BPE over characters, with bytes for what no piece covers.
 //!
 //! SentencePiece joins, again and again, the two neighbours whose joint text is the piece of the highest score; equal
-//! scores go to the leftmost. Expressing this as ranked merges for a general BPE (as converters do) orders equal
-//! scores, and two cuts of one piece, by something else than the position: on pieces `a`, `aa`, `aaa` the ids differ.
-//! So the loop is written out here; the pairs that can join are listed once, at load.
+//! scores go to the leftmost. Ranked merges for a general BPE (what converters make of scores) order equal scores by
+//! id instead: with `zy` and `xz` equal and `zy` first in the file, `xzy` would be `x`, `zy` and not `xz`, `y`. So
+//! the loop is written out here; the pairs that can join are listed once, at load.
 
 use super::vocab::{Kind, Vocab};
 use std::cmp::Reverse;
