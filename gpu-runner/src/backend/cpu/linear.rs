@@ -1,7 +1,7 @@
 //! out (+)= W x for the rows of a batch.
 //!
-//! One thread owns an output row: it takes a share of the panels, cut statically, and passes the tokens through each
-//! panel in tiles of 8, 4, 2 or 1. An output adds its blocks in order, the sums of a block being exact integers, with
+//! One thread owns an output row: a share of the panels is claimed as a whole, and the tokens pass through each panel in
+//! tiles of 8, 4, 2 or 1. An output adds its blocks in order, the sums of a block being exact integers, with
 //! the same fused multiply-adds on every instruction set. So its bits depend on nothing but its row of weights and its
 //! own input: not on the tile, the batch, the threads or the instruction set.
 
@@ -20,6 +20,12 @@ const CHUNK_BYTES: usize = 384 << 10;
 /// Bytes between a load and the prefetch that runs ahead of it: about the latency of memory.
 const AHEAD: usize = 2_048;
 
+/// Parts per thread: more than one, so that a thread which another process slows down gets less.
+const PARTS: usize = 4;
+
+/// The least that a part reads (weights times tokens): some microseconds of work.
+const PART_BYTES: usize = 32 << 10;
+
 /// out [n, rows] = W x, or out += W x with `accumulate`; x [n, cols] in the forms that W reads.
 ///
 /// # Panics
@@ -29,9 +35,12 @@ pub fn linear(isa: Isa, pool: &Pool, matrix: &PackedMatrix, input: &Activations,
     assert_eq!(out.len(), input.rows() * matrix.rows(), "outputs of {matrix:?}");
     assert!(input.inputs().cover(matrix.inputs()), "the input lacks a form");
     let out = Out(out.as_mut_ptr());
-    pool.run(&|thread| {
-        let share = matrix.share(thread, pool.threads());
-        pass(isa, matrix, input, &out, share, accumulate);
+    let parts = match pool.threads() {
+        1 => 1,
+        threads => (matrix.bytes() * input.rows() / PART_BYTES).clamp(1, threads * PARTS),
+    };
+    pool.tasks(parts, &|part| {
+        pass(isa, matrix, input, &out, matrix.share(part, parts), accumulate);
     });
 }
 
