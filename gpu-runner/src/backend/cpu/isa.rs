@@ -35,12 +35,21 @@ impl Isa {
             .unwrap_or(Isa::Scalar)
     }
 
-    /// The set named by `KVSWEEP_ISA`, else the best one.
+    /// The set named by the environment variable `KVSWEEP_ISA`, else the best one.
     ///
     /// # Errors
-    /// If the variable names no set, or one that this machine lacks.
+    /// As [`Isa::choose`].
     pub fn from_env() -> Result<Isa> {
-        let Some(wanted) = std::env::var_os("KVSWEEP_ISA").filter(|v| !v.is_empty()) else {
+        let wanted = std::env::var_os("KVSWEEP_ISA").filter(|v| !v.is_empty());
+        Self::choose(wanted.map(|v| v.to_string_lossy().into_owned()).as_deref())
+    }
+
+    /// The set of that name, the best one for `None`.
+    ///
+    /// # Errors
+    /// If no set has the name, or this machine lacks it.
+    pub fn choose(wanted: Option<&str>) -> Result<Isa> {
+        let Some(wanted) = wanted else {
             return Ok(Self::detect());
         };
         let Some(isa) = Self::ALL.into_iter().find(|isa| wanted == isa.name()) else {
@@ -50,8 +59,7 @@ impl Isa {
         };
         if !isa.is_available() {
             return Err(Error::Unsupported(format!(
-                "KVSWEEP_ISA is {}, which this machine lacks; its best is {}",
-                isa.name(),
+                "KVSWEEP_ISA is {wanted}, which this machine lacks; its best is {}",
                 Self::detect().name()
             )));
         }

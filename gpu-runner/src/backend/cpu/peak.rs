@@ -22,35 +22,42 @@ pub struct Peaks {
 
 /// Bytes of one array of the bandwidth loops: far more than the caches hold.
 const ARRAY: usize = 128 << 20;
+/// Bytes of one reading, which walk through the array; a short reading fits between two disturbances.
+const PIECE: usize = 8 << 20;
+/// Rounds of one reading of a multiply-add rate: about 0.3 ms.
+const ROUNDS: usize = 100_000;
 /// Readings of each.
-const READINGS: usize = 4;
+const READINGS: usize = 48;
 
-/// Measures everything; takes about half a second and 256 MiB.
+/// Measures everything; takes about a quarter of a second and 256 MiB.
 pub fn measure(isa: Isa, pool: &Pool) -> Peaks {
     let words = ARRAY / 8;
     let source: Vec<u64> = (0..words as u64).collect();
     let mut target = vec![1u64; words];
-    let share = |thread: usize| words * thread / pool.threads()..words * (thread + 1) / pool.threads();
+    let piece = PIECE / 8;
+    let share = |reading: usize, thread: usize| {
+        let at = reading * piece % words;
+        at + piece * thread / pool.threads()..at + piece * (thread + 1) / pool.threads()
+    };
     let to = Words(target.as_mut_ptr());
-    let copy = best(|| {
+    let copy = best(|reading| {
         pool.run(&|thread| {
-            let part = share(thread);
+            let part = share(reading, thread);
             // SAFETY: the shares of the threads are disjoint ranges of `target`, which is as long as `source`.
             unsafe { std::ptr::copy_nonoverlapping(source[part.clone()].as_ptr(), to.at(part.start), part.len()) };
         });
     });
-    let read = best(|| {
+    let read = best(|reading| {
         pool.run(&|thread| {
-            std::hint::black_box(fold_words(isa, &source[share(thread)]));
+            std::hint::black_box(fold_words(isa, &source[share(reading, thread)]));
         });
     });
-    const ROUNDS: usize = 1_000_000;
-    let int8 = best(|| {
+    let int8 = best(|_| {
         pool.run(&|_| {
             std::hint::black_box(int8_rounds(isa, ROUNDS));
         });
     });
-    let f32 = best(|| {
+    let f32 = best(|_| {
         pool.run(&|_| {
             std::hint::black_box(f32_rounds(isa, ROUNDS));
         });
@@ -58,19 +65,19 @@ pub fn measure(isa: Isa, pool: &Pool) -> Peaks {
     let threads = pool.threads() as f64;
     Peaks {
         threads: pool.threads(),
-        copy_gb_s: 2.0 * ARRAY as f64 / copy / 1e9,
-        read_gb_s: ARRAY as f64 / read / 1e9,
+        copy_gb_s: 2.0 * PIECE as f64 / copy / 1e9,
+        read_gb_s: PIECE as f64 / read / 1e9,
         int8_gop_s: threads * (ROUNDS * int8_ops(isa)) as f64 / int8 / 1e9,
         f32_gflop_s: threads * (ROUNDS * CHAINS * 32) as f64 / f32 / 1e9,
     }
 }
 
 /// Seconds of the fastest of a few runs.
-fn best(mut run: impl FnMut()) -> f64 {
+fn best(mut run: impl FnMut(usize)) -> f64 {
     (0..READINGS)
-        .map(|_| {
+        .map(|reading| {
             let start = Instant::now();
-            run();
+            run(reading);
             start.elapsed().as_secs_f64()
         })
         .fold(f64::INFINITY, f64::min)

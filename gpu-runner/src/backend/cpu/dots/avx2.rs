@@ -21,19 +21,20 @@ impl Dots for Avx2 {
         let (mask, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
         let mut out = [[_mm256_setzero_si256(); 2]; N];
         for half in 0..2 {
-            // 8 pairs of at most 2 * 15 * 127 are 30,480: the 16-bit sums of a block cannot overflow.
-            let mut sums = [_mm256_setzero_si256(); N];
+            let mut words = [_mm256_setzero_si256(); 8];
             for w in 0..4 {
                 let both = load(codes, w, half);
-                let lo = _mm256_and_si256(both, mask);
-                let hi = _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask);
-                for t in 0..N {
-                    sums[t] = _mm256_add_epi16(sums[t], _mm256_maddubs_epi16(lo, word(a, t, w)));
-                    sums[t] = _mm256_add_epi16(sums[t], _mm256_maddubs_epi16(hi, word(a, t, w + 4)));
-                }
+                words[w] = _mm256_and_si256(both, mask);
+                words[w + 4] = _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask);
             }
             for t in 0..N {
-                out[t][half] = _mm256_madd_epi16(sums[t], ones);
+                // 8 pairs of at most 2 * 15 * 127 are 30,480: the 16-bit sums of a block cannot overflow. Token by
+                // token, so that the words and one sum fill the 16 registers.
+                let mut sum = _mm256_maddubs_epi16(words[0], word(a, t, 0));
+                for w in 1..8 {
+                    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(words[w], word(a, t, w)));
+                }
+                out[t][half] = _mm256_madd_epi16(sum, ones);
                 if OFFSET != 0 {
                     let start = _mm256_set1_epi32((*a.add(t)).neg_sum << OFFSET);
                     out[t][half] = _mm256_add_epi32(out[t][half], start);
