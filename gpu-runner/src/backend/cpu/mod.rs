@@ -7,6 +7,7 @@ mod dots;
 pub mod exp2;
 pub mod forward;
 pub mod isa;
+mod kv_lanes;
 pub(crate) mod lanes;
 pub mod linear;
 pub mod math;
@@ -16,7 +17,7 @@ pub mod peak;
 pub mod seal;
 pub mod shared;
 pub mod threads;
-mod wide;
+
 
 pub use activations::Activations;
 pub use forward::Cpu;

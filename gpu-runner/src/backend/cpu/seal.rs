@@ -8,7 +8,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::arena::Arena;
-use super::wide::{self, Kernel, Lanes, LANES};
+use super::kv_lanes::{self, Kernel, Lanes, LANES};
 use super::{Isa, Pool};
 use crate::cache::{Axis, Layout, PageId, PageMap, Part, Store};
 
@@ -135,7 +135,7 @@ fn execute(
             codes,
             params,
         };
-        wide::run(isa, kernel);
+        kv_lanes::run(isa, kernel);
     };
     if jobs.iter().map(|job| job.places.len()).sum::<usize>() > PARALLEL_ROWS {
         pool.tasks(jobs.len(), &task);

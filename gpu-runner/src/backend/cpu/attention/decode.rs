@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 
 use super::super::arena::Arena;
-use super::super::wide::{self, exp2, Kernel, Lanes, LANES};
+use super::super::kv_lanes::{self, exp2, Kernel, Lanes, LANES};
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
@@ -73,14 +73,14 @@ pub fn decode(
             // SAFETY: task i alone writes partial i, and `partials` outlives the region.
             out: unsafe { std::slice::from_raw_parts_mut(target.at(i * width), width) },
         };
-        wide::run(isa, kernel);
+        kv_lanes::run(isa, kernel);
     };
     pool.tasks(tasks.len(), &work);
     let mut bad = Vec::new();
     for ((i, range), out) in parts.into_iter().enumerate().zip(out.chunks_exact_mut(g * d)) {
         let partials = &partials[range.start * width..range.end * width];
         let mut finite = true;
-        wide::run(
+        kv_lanes::run(
             isa,
             Merge {
                 partials,

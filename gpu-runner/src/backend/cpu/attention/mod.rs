@@ -8,7 +8,7 @@ mod prefill;
 
 use half::f16;
 
-use super::wide::{self, Kernel, Lanes, LANES};
+use super::kv_lanes::{self, Kernel, Lanes, LANES};
 use super::Isa;
 
 pub use decode::{decode, CHUNK};
@@ -35,7 +35,7 @@ pub struct Stored {
 pub fn store_f16(isa: Isa, from: &[f32], to: &mut [f16]) -> Stored {
     assert_eq!(from.len(), to.len());
     let mut stored = Stored::default();
-    wide::run(
+    kv_lanes::run(
         isa,
         ToF16 {
             from,

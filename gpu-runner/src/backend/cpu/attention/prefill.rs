@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use half::f16;
 
-use super::super::wide::{self, exp2, Kernel, Lanes, LANES};
+use super::super::kv_lanes::{self, exp2, Kernel, Lanes, LANES};
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use crate::model::Shape;
@@ -60,7 +60,7 @@ pub fn prefill(
             v,
             out: target.at(at * width),
         };
-        wide::run(isa, kernel);
+        kv_lanes::run(isa, kernel);
     };
     pool.tasks(blocks * shape.kv_heads, &task);
 }
