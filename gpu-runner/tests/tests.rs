@@ -2,3 +2,21 @@
 
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
 mod threads;
+
+/// Traces for the cache and its f64 reference.
+mod kv_trace;
+
+/// Attention over prompts, pages and windows.
+mod attention;
+
+/// The paged cache: identity, isolation, bounds, bytes, refusals.
+mod cache;
+
+/// The registry and the resolution of requests.
+mod compress;
+
+/// The design's numeric examples.
+mod fixtures;
+
+/// Rotation of heads.
+mod rope;
