@@ -18,3 +18,21 @@ mod quant;
 mod threads;
 /// Token ids, chat prompts and decoding.
 mod tokenizer;
+
+/// Traces for the cache and its f64 reference.
+mod kv_trace;
+
+/// Attention over prompts, pages and windows.
+mod attention;
+
+/// The paged cache: identity, isolation, bounds, bytes, refusals.
+mod cache;
+
+/// The registry and the resolution of requests.
+mod compress;
+
+/// The design's numeric examples.
+mod fixtures;
+
+/// Rotation of heads.
+mod rope;

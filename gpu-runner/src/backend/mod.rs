@@ -150,6 +150,8 @@ pub trait Backend: Sized + Send + 'static {
     ) -> Result<()>;
 
     /// Attention of q [n, q_heads, d] over all that the cache holds, in parts of `chunk` tokens merged in order.
+    /// `stored[i]` gathers faults in scores.
+    #[allow(clippy::too_many_arguments)]
     fn attend_decode(
         &self,
         cache: &KvCache,
@@ -158,6 +160,7 @@ pub trait Backend: Sized + Send + 'static {
         q: &Self::Buffer,
         chunk: usize,
         out: &mut Self::Buffer,
+        stored: &mut [Stored],
     );
 
     /// Evicts and seals what is due after this step.

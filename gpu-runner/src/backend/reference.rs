@@ -209,8 +209,9 @@ impl Backend for Reference {
         q: &Vec<f32>,
         chunk: usize,
         out: &mut Vec<f32>,
+        stored: &mut [Stored],
     ) {
-        self.cpu.attend_decode(cache, seqs, layer, q, chunk, out);
+        self.cpu.attend_decode(cache, seqs, layer, q, chunk, out, stored);
     }
 
     fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {

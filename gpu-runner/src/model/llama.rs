@@ -313,7 +313,7 @@ impl<B: Backend> Runner for Llama<B> {
                 laps.lap(&mut self.times.linear);
                 let (b, s) = (&self.backend, &mut self.scratch);
                 b.rope_append(&mut cache, seqs, l, &s.qkv, &mut s.q, &mut self.stored)?;
-                b.attend_decode(&cache, seqs, l, &s.q, chunk, &mut s.attended);
+                b.attend_decode(&cache, seqs, l, &s.q, chunk, &mut s.attended, &mut self.stored);
                 b.after_step(&mut cache, seqs, l)?;
                 laps.lap(&mut self.times.attention);
                 self.finish_layer(l, 0, n);

@@ -279,9 +279,11 @@ impl Backend for Cpu {
         q: &Vec<f32>,
         chunk: usize,
         out: &mut Vec<f32>,
+        stored: &mut [Stored],
     ) {
         let len = seqs.len() * widths(cache.shape()).0;
-        attention::decode(&self.pool, self.isa, cache, seqs, layer, &q[..len], chunk, &mut out[..len]);
+        let bad = attention::decode(&self.pool, self.isa, cache, seqs, layer, &q[..len], chunk, &mut out[..len]);
+        bad.into_iter().for_each(|row| stored[row].nan = true);
     }
 
     fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {
