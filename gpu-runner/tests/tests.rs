@@ -2,16 +2,16 @@
 
 /// What the machine offers, and the kernel benches.
 mod devices;
-/// Weights times activations: worked examples, equal bits everywhere, agreement with f64.
-mod linear;
-/// Vector operations: equal bits on every instruction set, agreement with f64.
-mod math;
 /// Model files: getters, refusals, and thousands of damaged files.
 mod gguf;
 /// Builds small GGUF files.
 mod gguf_file;
 /// The command that describes a model file.
 mod inspect;
+/// Weights times activations: worked examples, equal bits everywhere, agreement with f64.
+mod linear;
+/// Vector operations: equal bits on every instruction set, agreement with f64.
+mod math;
 /// Weight types against hand-made and independent vectors.
 mod quant;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
