@@ -79,10 +79,16 @@ impl Args {
 
     fn model(&self, out: &mut dyn Write) -> Result<()> {
         let Some(name) = &self.model else {
-            return Err(Error::BadRequest("bench prefill and bench decode need --model FILE or --model SHAPE".into()));
+            return Err(Error::BadRequest(
+                "bench prefill and bench decode need --model FILE or --model SHAPE".into(),
+            ));
         };
         let (mut loaded, _) = Loaded::load(&self.load(name)?)?;
-        let batches = if self.batch.is_empty() { vec![1] } else { self.batch.clone() };
+        let batches = if self.batch.is_empty() {
+            vec![1]
+        } else {
+            self.batch.clone()
+        };
         for batch in batches {
             for event in self.cell(&mut loaded, batch)? {
                 let phase = event["phase"].as_str().unwrap_or_default();
@@ -145,7 +151,9 @@ impl Args {
         };
         run_cell(loaded, &plan, &host)?;
         let bytes = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let parsed = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let parsed = bytes
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok());
         Ok(parsed.collect())
     }
 }
@@ -156,7 +164,10 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -73,7 +73,10 @@ fn formats() -> Result<Vec<Value>> {
 /// # Errors
 /// As [`list`].
 pub fn text() -> Result<String> {
-    let mut out = format!("protocol {PROTOCOL}, engine {}, numerics {CPU_NUMERICS}\n", env!("CARGO_PKG_VERSION"));
+    let mut out = format!(
+        "protocol {PROTOCOL}, engine {}, numerics {CPU_NUMERICS}\n",
+        env!("CARGO_PKG_VERSION")
+    );
     for method in COMPRESSORS {
         let spec = method.spec();
         out += &format!("{:<16}{}\n", spec.name, spec.title);

@@ -54,7 +54,11 @@ impl CellPlan {
         }
         let resolved = resolve(&request.compressor, Some(loaded.config.shape))?;
         let timed = matches!(request.workload, Workload::Throughput(_));
-        let default = if timed { Scheduler::Static } else { Scheduler::Continuous };
+        let default = if timed {
+            Scheduler::Static
+        } else {
+            Scheduler::Continuous
+        };
         let mut stop_ids = loaded.end_ids.clone();
         match &request.workload {
             Workload::Generate(w) => stop_ids.extend(&w.stop_ids),

@@ -506,8 +506,7 @@ impl Sampling {
     /// `bad_request`.
     pub fn check(&self) -> Result<()> {
         let bad = |message: String| Err(Error::BadRequest(format!("sampling: {message}")));
-        let drawn =
-            self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        let drawn = self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
         match self.greedy {
             Some(true) if drawn => return bad("greedy takes no other parameter; leave one out".into()),
             Some(false) if !drawn => return bad("give a temperature or \"greedy\": true".into()),

@@ -33,19 +33,26 @@ pub fn run() -> Vec<Check> {
         for isa in Isa::available() {
             let (out, exact) = product(ty, isa, &pool);
             let scale = exact.iter().fold(0f64, |most, y| most.max(y.abs()));
-            let difference = out
-                .iter()
-                .zip(&exact)
-                .fold(0f64, |most, (got, want)| most.max((f64::from(*got) - want).abs() / scale));
+            let difference = out.iter().zip(&exact).fold(0f64, |most, (got, want)| {
+                most.max((f64::from(*got) - want).abs() / scale)
+            });
             // int8 activations round to 1/254 of a block's largest value; sums of 64 such errors stay below this.
             let allowed = if is_float(ty) { 1e-5 } else { 2e-2 };
-            checks.push(check(format!("linear {ty} on {} against f64", isa.name()), difference, allowed));
+            checks.push(check(
+                format!("linear {ty} on {} against f64", isa.name()),
+                difference,
+                allowed,
+            ));
             let bits: Vec<u32> = out.iter().map(|y| y.to_bits()).collect();
             match &scalar {
                 None => scalar = Some(bits),
                 Some(first) => {
                     let differ = first.iter().zip(&bits).filter(|(a, b)| a != b).count();
-                    checks.push(check(format!("linear {ty} on {}: bits of scalar", isa.name()), differ as f64, 0.0));
+                    checks.push(check(
+                        format!("linear {ty} on {}: bits of scalar", isa.name()),
+                        differ as f64,
+                        0.0,
+                    ));
                 }
             }
         }
@@ -101,7 +108,9 @@ fn random_weights(ty: WeightType, len: usize) -> Vec<u8> {
     let draws = key(11, [0; 5]);
     let byte = |i: usize| (uniform(draws, i as u64) * 256.0) as u8;
     match ty {
-        WeightType::F32 => (0..len / 4).flat_map(|i| (uniform(draws, i as u64) - 0.5).to_le_bytes()).collect(),
+        WeightType::F32 => (0..len / 4)
+            .flat_map(|i| (uniform(draws, i as u64) - 0.5).to_le_bytes())
+            .collect(),
         WeightType::F16 => (0..len / 2)
             .flat_map(|i| half::f16::from_f32(uniform(draws, i as u64) - 0.5).to_le_bytes())
             .collect(),
@@ -137,7 +146,11 @@ pub fn print(json: bool, out: &mut dyn Write) -> Result<i32> {
     } else {
         for c in &checks {
             let word = if c.passed { "ok" } else { "DIFFERS" };
-            let _ = writeln!(out, "{word:<8}{:<48} {:.2e} (allowed {:.0e})", c.name, c.difference, c.allowed);
+            let _ = writeln!(
+                out,
+                "{word:<8}{:<48} {:.2e} (allowed {:.0e})",
+                c.name, c.difference, c.allowed
+            );
         }
     }
     Ok(if failed == 0 { exit::DONE } else { exit::CELL_FAILED })

@@ -127,7 +127,11 @@ fn read(input: Box<dyn Read + Send>, live: bool, shared: &Shared, queue: &Sender
         };
         match &message {
             Message::Request(Request::Ping(ping)) => {
-                let state = if shared.busy.load(Ordering::SeqCst) { "busy" } else { "idle" };
+                let state = if shared.busy.load(Ordering::SeqCst) {
+                    "busy"
+                } else {
+                    "idle"
+                };
                 shared.events.emit(&Event::Pong {
                     id: ping.id.clone(),
                     state,
@@ -324,7 +328,9 @@ impl Server<'_> {
         };
         self.ended.insert(cell.to_owned());
         let Some(loaded) = self.loaded.as_mut() else {
-            return Err(Error::BadRequest(format!("cell {cell} needs a model; send op \"load\" first")));
+            return Err(Error::BadRequest(format!(
+                "cell {cell} needs a model; send op \"load\" first"
+            )));
         };
         let plan = CellPlan::new(pending.request, pending.items, loaded)?;
         let shared = self.shared;
@@ -363,7 +369,11 @@ impl Server<'_> {
             .as_ref()
             .ok_or_else(|| Error::BadRequest("encode needs a model; send op \"load\" first".into()))?;
         let rules = prompt::Rules::new(loaded, request.chat, request.date.as_deref(), Truncate::None)?;
-        let ids = request.texts.iter().map(|text| rules.encode(text)).collect::<Result<Vec<_>>>()?;
+        let ids = request
+            .texts
+            .iter()
+            .map(|text| rules.encode(text))
+            .collect::<Result<Vec<_>>>()?;
         self.shared.events.emit(&Event::Encoded {
             id: request.id.clone(),
             ids,

@@ -71,7 +71,8 @@ impl Backend for Reference {
                 let source = part.order.map_or(row, |order| order[row]);
                 let at = weights.len();
                 weights.resize(at + cols, 0.0);
-                part.ty.dequantize_row(&part.bytes[source * len..][..len], &mut weights[at..]);
+                part.ty
+                    .dequantize_row(&part.bytes[source * len..][..len], &mut weights[at..]);
             }
         }
         Ok(Matrix { cols, weights, bias })
@@ -107,7 +108,11 @@ impl Backend for Reference {
         for x in x[rows.start * cols..rows.end * cols].chunks_exact(cols) {
             let mean = dot(x, x) / cols as f64;
             let factor = 1.0 / (mean + f64::from(eps)).sqrt();
-            out.extend(x.iter().zip(weight).map(|(x, w)| (f64::from(*x) * factor * f64::from(*w)) as f32));
+            out.extend(
+                x.iter()
+                    .zip(weight)
+                    .map(|(x, w)| (f64::from(*x) * factor * f64::from(*w)) as f32),
+            );
         }
     }
 
@@ -139,7 +144,11 @@ impl Backend for Reference {
                     // SAFETY: column `row` belongs to this thread.
                     let y = unsafe { &mut out.slice(i * rows + row, 1)[0] };
                     let sum = dot(weights, x) + bias;
-                    *y = if accumulate { (f64::from(*y) + sum) as f32 } else { sum as f32 };
+                    *y = if accumulate {
+                        (f64::from(*y) + sum) as f32
+                    } else {
+                        sum as f32
+                    };
                 }
             }
         });
@@ -178,7 +187,10 @@ impl Backend for Reference {
                 // SAFETY: (row, head) belongs to this task.
                 let o = unsafe { out.slice((i * heads + head) * d, d) };
                 for (c, o) in o.iter_mut().enumerate() {
-                    let terms = weights.iter().enumerate().map(|(t, w)| w * f16::to_f64(kv.v[at(t) + c]));
+                    let terms = weights
+                        .iter()
+                        .enumerate()
+                        .map(|(t, w)| w * f16::to_f64(kv.v[at(t) + c]));
                     *o = (terms.sum::<f64>() / total) as f32;
                 }
             }

@@ -160,7 +160,12 @@ impl<'a> Answer<'a> {
             t_first: self.t_first,
             t_last: self.t_last,
             kv: self.kv.clone(),
-            us_steps: self.rules.workload.trace.contains(&Trace::Times).then(|| self.us_steps.clone()),
+            us_steps: self
+                .rules
+                .workload
+                .trace
+                .contains(&Trace::Times)
+                .then(|| self.us_steps.clone()),
             error,
         };
         let mut all = vec![events::Event::Sample(Box::new(sample))];

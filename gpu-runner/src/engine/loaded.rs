@@ -78,7 +78,10 @@ impl Loaded {
                         source.config().vocab
                     )));
                 }
-                (Loaded::from_source(&source, Some(tokenizer), request, threads)?, Some(sha256))
+                (
+                    Loaded::from_source(&source, Some(tokenizer), request, threads)?,
+                    Some(sha256),
+                )
             }
         };
         loaded.chat_template = request.chat_template.clone();
@@ -138,7 +141,11 @@ impl Loaded {
         }
         Event::Loaded {
             id: request.id.clone(),
-            backend: if request.backend == "reference" { "reference" } else { "cpu" },
+            backend: if request.backend == "reference" {
+                "reference"
+            } else {
+                "cpu"
+            },
             device: device(threads),
             model,
             weights: self.runner.as_ref().map(|runner| {

@@ -81,9 +81,10 @@ impl<'a> Rules<'a> {
             self.check_ids(item, ids)?;
             whole(ids.clone())
         } else if let Some(messages) = &item.messages {
-            let chat = self.chat.as_ref().ok_or_else(|| {
-                Error::BadRequest(format!("sample {} has messages; set chat to true", item.sample))
-            })?;
+            let chat = self
+                .chat
+                .as_ref()
+                .ok_or_else(|| Error::BadRequest(format!("sample {} has messages; set chat to true", item.sample)))?;
             whole(self.tokenizer()?.encode_chat(compiled(chat)?, messages)?)
         } else {
             self.text(item.prompt.as_deref().unwrap_or_default(), max_new)?

@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn ties_go_to_the_lowest_id() {
         assert_eq!(sampler(r#"{"greedy":true}"#, 0).choose(&[1.0, 3.0, 3.0], 0), 1);
-        assert_eq!(sampler(r#"{"temperature":1,"top_k":1}"#, 0).choose(&[1.0, 3.0, 3.0], 0), 1);
+        assert_eq!(
+            sampler(r#"{"temperature":1,"top_k":1}"#, 0).choose(&[1.0, 3.0, 3.0], 0),
+            1
+        );
     }
 
     #[test]

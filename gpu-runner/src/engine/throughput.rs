@@ -95,7 +95,10 @@ fn given_ids(loaded: &Loaded, plan: &CellPlan, workload: &Throughput) -> Result<
             (Some(ids), _) => ids.clone(),
             (None, Some(text)) => rules.encode(text)?,
             (None, None) => {
-                return Err(Error::BadRequest(format!("sample {}: throughput takes prompt or tokens", item.sample)))
+                return Err(Error::BadRequest(format!(
+                    "sample {}: throughput takes prompt or tokens",
+                    item.sample
+                )))
             }
         };
         if ids.len() < want {
@@ -124,7 +127,8 @@ impl Bench<'_> {
     fn announce(&mut self, batch: usize) -> Result<()> {
         let (w, workspace) = (self.workload, self.workspace(batch));
         let lengths = (0..batch).map(|_| (w.prompt_tokens, w.new_tokens + 1));
-        self.plan.announce(self.runner, lengths, batch, workspace, self.host.events)
+        self.plan
+            .announce(self.runner, lengths, batch, workspace, self.host.events)
     }
 
     /// B prompts of exactly T ids: the given texts, or draws from the seed.
@@ -140,7 +144,9 @@ impl Bench<'_> {
         }
         let row = |b: usize| {
             let key = key(w.seed, [uses::PROMPT_IDS, b as u64, 0, 0, 0]);
-            (0..w.prompt_tokens as u64).map(|i| (((draw(key, i) >> 32) * vocab) >> 32) as u32).collect()
+            (0..w.prompt_tokens as u64)
+                .map(|i| (((draw(key, i) >> 32) * vocab) >> 32) as u32)
+                .collect()
         };
         Ok((0..batch).map(row).collect())
     }
@@ -297,7 +303,11 @@ impl Bench<'_> {
                     us_step(&run.prefill, seconds, 1)
                 },
                 peak_bytes,
-                kv: if decode { run.kv_decode.clone() } else { run.kv_prefill.clone() },
+                kv: if decode {
+                    run.kv_decode.clone()
+                } else {
+                    run.kv_prefill.clone()
+                },
             })));
         }
         Ok(())

@@ -74,12 +74,18 @@ fn read_config(file: &Gguf) -> Result<Config> {
     if file.get::<usize>(&key("expert_count"))?.is_some_and(|n| n > 0) {
         return unsupported("mixtures of experts are not computed; choose a dense model".into());
     }
-    if let Some(w) = file.get::<usize>(&key("attention.sliding_window"))?.filter(|w| (1..context).contains(w)) {
+    if let Some(w) = file
+        .get::<usize>(&key("attention.sliding_window"))?
+        .filter(|w| (1..context).contains(w))
+    {
         return unsupported(format!("attention with a sliding window of {w} tokens is not computed"));
     }
     let table = file.tensor("token_embd.weight")?;
     if table.dims.len() != 2 || table.cols() != hidden || table.rows() > 1 << 24 {
-        return Err(file.error(format!("token_embd.weight has dimensions {:?}, not [{hidden}, vocabulary]", table.dims)));
+        return Err(file.error(format!(
+            "token_embd.weight has dimensions {:?}, not [{hidden}, vocabulary]",
+            table.dims
+        )));
     }
     Ok(Config {
         arch,

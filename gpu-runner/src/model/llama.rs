@@ -130,7 +130,12 @@ impl<B: Backend> Llama<B> {
         let config = source.config().clone();
         let weights = Weights::load(source, &backend)?;
         let rows = 8;
-        let rope = Rope::new(config.shape.head_dim, config.rope.base, &config.rope.scaling, config.context)?;
+        let rope = Rope::new(
+            config.shape.head_dim,
+            config.rope.base,
+            &config.rope.scaling,
+            config.context,
+        )?;
         Ok(Llama {
             rope: Arc::new(rope),
             scratch: Scratch::new(&backend, &config, rows),
@@ -183,7 +188,14 @@ impl<B: Backend> Llama<B> {
         let x = &mut self.residual;
         b.pack(&s.attended, n, &layer.out, &mut s.heads);
         b.linear(&layer.out, &s.heads, x, first, true);
-        b.norm(x, first..first + n, &layer.ffn_norm, c.norm_eps, &layer.gate_up, &mut s.hidden);
+        b.norm(
+            x,
+            first..first + n,
+            &layer.ffn_norm,
+            c.norm_eps,
+            &layer.gate_up,
+            &mut s.hidden,
+        );
         b.linear(&layer.gate_up, &s.hidden, &mut s.gate_up, 0, false);
         b.swiglu(&s.gate_up, n, &layer.down, &mut s.wide);
         b.linear(&layer.down, &s.wide, x, first, true);
@@ -192,14 +204,28 @@ impl<B: Backend> Llama<B> {
     /// Norm, Q, K, V of layer `l` for rows `first..first + n` of the residual.
     fn project(&mut self, l: usize, first: usize, n: usize) {
         let (b, s, c, layer) = (&self.backend, &mut self.scratch, &self.config, &self.weights.layers[l]);
-        b.norm(&self.residual, first..first + n, &layer.attn_norm, c.norm_eps, &layer.qkv, &mut s.hidden);
+        b.norm(
+            &self.residual,
+            first..first + n,
+            &layer.attn_norm,
+            c.norm_eps,
+            &layer.qkv,
+            &mut s.hidden,
+        );
         b.linear(&layer.qkv, &s.hidden, &mut s.qkv, 0, false);
     }
 
     /// Logits of rows `first..first + n` of the residual.
     fn head(&mut self, first: usize, n: usize) {
         let (b, s, w) = (&self.backend, &mut self.scratch, &self.weights);
-        b.norm(&self.residual, first..first + n, &w.out_norm, self.config.norm_eps, &w.head, &mut s.hidden);
+        b.norm(
+            &self.residual,
+            first..first + n,
+            &w.out_norm,
+            self.config.norm_eps,
+            &w.head,
+            &mut s.hidden,
+        );
         b.linear(&w.head, &s.hidden, &mut self.logits, 0, false);
     }
 }
@@ -249,7 +275,11 @@ impl<B: Backend> Runner for Llama<B> {
         self.embed(ids)?;
         let mut cache = self.cache.take().ok_or_else(not_open)?;
         let pre_rope = cache.key_form() == KeyForm::PreRope;
-        if !self.layer_kv.as_ref().is_some_and(|(_, t, pre)| *t >= tokens && *pre == pre_rope) {
+        if !self
+            .layer_kv
+            .as_ref()
+            .is_some_and(|(_, t, pre)| *t >= tokens && *pre == pre_rope)
+        {
             self.layer_kv = None;
             self.layer_kv = Some((self.backend.layer_kv(&self.config, tokens, pre_rope), tokens, pre_rope));
         }
@@ -335,12 +365,16 @@ impl<B: Backend> Runner for Llama<B> {
     fn logits(&mut self, row: usize) -> Result<&mut [f32]> {
         let vocab = self.config.vocab;
         if self.stored.get(row).is_some_and(|s| s.nan) {
-            return Err(Error::Numeric("K or V holds a NaN; the weights or the prompt are damaged".into()));
+            return Err(Error::Numeric(
+                "K or V holds a NaN; the weights or the prompt are damaged".into(),
+            ));
         }
         let logits = self.backend.host(&mut self.logits, (row + 1) * vocab);
         let logits = &mut logits[row * vocab..];
         if logits.iter().any(|l| !l.is_finite()) {
-            return Err(Error::Numeric("the logits hold a NaN or an infinity; the weights are damaged".into()));
+            return Err(Error::Numeric(
+                "the logits hold a NaN or an infinity; the weights are damaged".into(),
+            ));
         }
         Ok(logits)
     }

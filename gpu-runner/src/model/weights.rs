@@ -183,7 +183,11 @@ fn load_layer<B: Backend>(source: &dyn TensorSource, backend: &B, i: usize, tall
         attn_norm: backend.vector(&source.vector(&name("attn_norm.weight"), hidden)?),
         qkv: backend.matrix(
             hidden,
-            &[rows(&q, q_order.as_deref()), rows(&k, k_order.as_deref()), rows(&v, None)],
+            &[
+                rows(&q, q_order.as_deref()),
+                rows(&k, k_order.as_deref()),
+                rows(&v, None),
+            ],
             bias,
         )?,
         out: backend.matrix(q_rows, &[rows(&out, None)], None)?,
@@ -204,7 +208,9 @@ fn rows<'a>((ty, rows, bytes): &'a (WeightType, usize, Cow<'_, [u8]>), order: Op
 
 /// The file's row for each of `rows` rows, per head of `d`: new row 2i = old i, new row 2i + 1 = old i + d/2.
 fn adjacent_pairs(rows: usize, d: usize) -> Vec<usize> {
-    (0..rows).map(|row| row / d * d + row % d / 2 + row % 2 * (d / 2)).collect()
+    (0..rows)
+        .map(|row| row / d * d + row % d / 2 + row % 2 * (d / 2))
+        .collect()
 }
 
 #[cfg(test)]

@@ -179,7 +179,10 @@ impl Backend for Cpu {
         let q = SharedMut::new(&mut q[..n * q_width]);
         let k = SharedMut::new(&mut kv.k[first * kv_width..][..n * kv_width]);
         let v = SharedMut::new(&mut kv.v[first * kv_width..][..n * kv_width]);
-        let pre = kv.pre.as_mut().map(|pre| SharedMut::new(&mut pre[first * kv_width..][..n * kv_width]));
+        let pre = kv
+            .pre
+            .as_mut()
+            .map(|pre| SharedMut::new(&mut pre[first * kv_width..][..n * kv_width]));
         let (clamped, nan) = (AtomicU64::new(0), AtomicBool::new(false));
         self.pool.split(n, 1, &|rows| {
             let mut key = vec![0f32; kv_width];
@@ -282,7 +285,16 @@ impl Backend for Cpu {
         stored: &mut [Stored],
     ) {
         let len = seqs.len() * widths(cache.shape()).0;
-        let bad = attention::decode(&self.pool, self.isa, cache, seqs, layer, &q[..len], chunk, &mut out[..len]);
+        let bad = attention::decode(
+            &self.pool,
+            self.isa,
+            cache,
+            seqs,
+            layer,
+            &q[..len],
+            chunk,
+            &mut out[..len],
+        );
         bad.into_iter().for_each(|row| stored[row].nan = true);
     }
 

@@ -18,7 +18,6 @@ pub mod seal;
 pub mod shared;
 pub mod threads;
 
-
 pub use activations::Activations;
 pub use forward::Cpu;
 pub use isa::Isa;
