@@ -10,6 +10,7 @@ pub(super) struct Date {
     day: i64,
 }
 
+const MAX_PATTERN: usize = 1000;
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -81,6 +82,12 @@ impl Date {
 
     /// Formats as Python's `strftime` in the C locale; the error names a directive that is not known.
     pub(super) fn format(self, pattern: &str) -> Result<String, String> {
+        if pattern.len() > MAX_PATTERN {
+            return Err(format!(
+                "strftime_now has a pattern of {} bytes, {MAX_PATTERN} are allowed",
+                pattern.len()
+            ));
+        }
         let mut out = String::new();
         let mut letters = pattern.chars();
         while let Some(c) = letters.next() {
