@@ -6,8 +6,10 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+pub mod bench;
 pub mod cache;
 pub mod compress;
+pub mod devices;
 pub mod error;
 pub mod gguf;
 pub mod model;
