@@ -211,8 +211,5 @@ pub fn bits(values: &[f32]) -> Vec<u32> {
 
 /// The instruction sets of this machine, the scalar one first.
 pub fn isas() -> Vec<Isa> {
-    [Isa::Scalar, Isa::Avx2, Isa::Avx512]
-        .into_iter()
-        .filter(|isa| *isa <= Isa::detect())
-        .collect()
+    Isa::available()
 }

@@ -8,7 +8,8 @@ use std::ops::Range;
 use half::f16;
 
 use super::arena::Arena;
-use super::kv_lanes::{self, Kernel, Lanes, LANES};
+use super::kv_lanes::KvLanes;
+use super::lanes::{for_isa, LANES};
 use super::{Isa, Pool};
 use crate::cache::{Axis, Layout, PageId, PageMap, Part, Store};
 
@@ -135,7 +136,7 @@ fn execute(
             codes,
             params,
         };
-        kv_lanes::run(isa, kernel);
+        seal_rows(isa, &kernel);
     };
     if jobs.iter().map(|job| job.places.len()).sum::<usize>() > PARALLEL_ROWS {
         pool.tasks(jobs.len(), &task);
@@ -157,9 +158,18 @@ struct SealRows<'a> {
     params: *mut u8,
 }
 
-impl Kernel for SealRows<'_> {
+for_isa! {
+    fn seal_rows(rows: &SealRows<'_>) = seal_rows_body
+}
+
+#[inline(always)]
+unsafe fn seal_rows_body<L: KvLanes>(rows: &SealRows<'_>) {
+    rows.seal::<L>();
+}
+
+impl SealRows<'_> {
     #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
+    unsafe fn seal<L: KvLanes>(&self) {
         let row_bytes = self.part.row_bytes(self.head_dim);
         let first = self.codes.add(self.first * row_bytes);
         match self.part {
@@ -203,22 +213,22 @@ impl Kernel for SealRows<'_> {
 
 /// Scale and code of lanes with minimum `m` (already of f16) and maximum `max`.
 #[inline(always)]
-unsafe fn scale<L: Lanes>(bits: u8, m: L, max: L) -> L {
+unsafe fn scale<L: KvLanes>(bits: u8, m: L, max: L) -> L {
     let top = L::splat(((1u32 << bits) - 1) as f32);
     let mut stored = [f16::ZERO; LANES];
-    max.sub(m).div(top).store_f16(stored.as_mut_ptr());
-    L::load_f16(stored.as_ptr()).one_if_zero()
+    max.sub(m).div(top).store_f16(stored.as_mut_ptr().cast());
+    L::load_f16(stored.as_ptr().cast()).one_if_zero()
 }
 
 #[inline(always)]
-unsafe fn code<L: Lanes>(bits: u8, x: L, s: L, m: L) -> L {
+unsafe fn code<L: KvLanes>(bits: u8, x: L, s: L, m: L) -> L {
     let top = L::splat(((1u32 << bits) - 1) as f32);
     x.sub(m).div(s).max(L::splat(0.0)).min(top).round()
 }
 
 /// Writes sixteen codes as 2 * bits bytes, low bits first.
 #[inline(always)]
-unsafe fn pack<L: Lanes>(bits: u8, codes: L, to: *mut u8) {
+unsafe fn pack<L: KvLanes>(bits: u8, codes: L, to: *mut u8) {
     let mut bytes = [0u8; LANES];
     codes.store_u8(bytes.as_mut_ptr());
     match bits {
@@ -238,21 +248,21 @@ unsafe fn pack<L: Lanes>(bits: u8, codes: L, to: *mut u8) {
 
 /// One group of tokens, every channel: codes [token][channel], params [scales d][minima d].
 #[inline(always)]
-unsafe fn by_channel<L: Lanes>(bits: u8, d: usize, rows: &[*const f16], codes: *mut u8, params: *mut f16) {
+unsafe fn by_channel<L: KvLanes>(bits: u8, d: usize, rows: &[*const f16], codes: *mut u8, params: *mut f16) {
     let row_bytes = d * bits as usize / 8;
     for c in (0..d).step_by(LANES) {
         let (mut min, mut max) = (L::splat(f32::INFINITY), L::splat(f32::NEG_INFINITY));
         for row in rows {
-            let x = L::load_f16(row.add(c));
+            let x = L::load_f16(row.add(c).cast());
             (min, max) = (min.min(x), max.max(x));
         }
         // Adding 0 turns a minimum of -0 into 0, whichever of both zeros was met first.
         let m = min.add(L::splat(0.0));
         let s = scale(bits, m, max);
-        s.store_f16(params.add(c));
-        m.store_f16(params.add(d + c));
+        s.store_f16(params.add(c).cast());
+        m.store_f16(params.add(d + c).cast());
         for (t, row) in rows.iter().enumerate() {
-            let x = L::load_f16(row.add(c));
+            let x = L::load_f16(row.add(c).cast());
             pack(
                 bits,
                 code(bits, x, s, m),
@@ -264,38 +274,26 @@ unsafe fn by_channel<L: Lanes>(bits: u8, d: usize, rows: &[*const f16], codes: *
 
 /// One token, groups of channels: codes [channel], params [scales d/G][minima d/G].
 #[inline(always)]
-unsafe fn by_token<L: Lanes>(bits: u8, d: usize, group: usize, row: *const f16, codes: *mut u8, params: *mut f16) {
+unsafe fn by_token<L: KvLanes>(bits: u8, d: usize, group: usize, row: *const f16, codes: *mut u8, params: *mut f16) {
     let groups = d / group;
     for g in 0..groups {
         let (mut min, mut max) = (L::splat(f32::INFINITY), L::splat(f32::NEG_INFINITY));
         for c in (g * group..(g + 1) * group).step_by(LANES) {
-            let x = L::load_f16(row.add(c));
+            let x = L::load_f16(row.add(c).cast());
             (min, max) = (min.min(x), max.max(x));
         }
-        let m = L::splat(lane_min(min)).add(L::splat(0.0));
-        let s = scale(bits, m, L::splat(lane_max(max)));
+        // The least lane is the largest of the negated ones.
+        let least = -L::splat(0.0).sub(min).largest();
+        let m = L::splat(least).add(L::splat(0.0));
+        let s = scale(bits, m, L::splat(max.largest()));
         let mut value = [f16::ZERO; LANES];
-        s.store_f16(value.as_mut_ptr());
+        s.store_f16(value.as_mut_ptr().cast());
         params.add(g).write_unaligned(value[0]);
-        m.store_f16(value.as_mut_ptr());
+        m.store_f16(value.as_mut_ptr().cast());
         params.add(groups + g).write_unaligned(value[0]);
         for c in (g * group..(g + 1) * group).step_by(LANES) {
-            let x = L::load_f16(row.add(c));
+            let x = L::load_f16(row.add(c).cast());
             pack(bits, code(bits, x, s, m), codes.add(c * bits as usize / 8));
         }
     }
-}
-
-#[inline(always)]
-unsafe fn lane_min<L: Lanes>(x: L) -> f32 {
-    let mut lanes = [0.0; LANES];
-    x.store(lanes.as_mut_ptr());
-    lanes.iter().fold(f32::INFINITY, |a, b| if a < *b { a } else { *b })
-}
-
-#[inline(always)]
-unsafe fn lane_max<L: Lanes>(x: L) -> f32 {
-    let mut lanes = [0.0; LANES];
-    x.store(lanes.as_mut_ptr());
-    lanes.iter().fold(f32::NEG_INFINITY, |a, b| if a > *b { a } else { *b })
 }

@@ -5,10 +5,11 @@
 //! once a group of tokens and q·minima is one scalar a group; V by token: code·scale + minimum is exact in f32. Keys
 //! stored before RoPE are rotated in f32 to the angle of their slot.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::super::arena::Arena;
-use super::super::kv_lanes::{self, exp2, Kernel, Lanes, LANES};
+use super::super::kv_lanes::KvLanes;
+use super::super::lanes::{for_isa, LANES};
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
@@ -70,28 +71,25 @@ pub fn decode(
             d,
             g,
             places: start..end,
-            // SAFETY: task i alone writes partial i, and `partials` outlives the region.
-            out: unsafe { std::slice::from_raw_parts_mut(target.at(i * width), width) },
+            // Task i alone writes partial i, and `partials` outlives the region.
+            out: target.at(i * width),
         };
-        kv_lanes::run(isa, kernel);
+        attend_chunk(isa, &kernel);
     };
     pool.tasks(tasks.len(), &work);
     let mut bad = Vec::new();
     for ((i, range), out) in parts.into_iter().enumerate().zip(out.chunks_exact_mut(g * d)) {
         let partials = &partials[range.start * width..range.end * width];
-        let mut finite = true;
-        kv_lanes::run(
-            isa,
-            Merge {
-                partials,
-                d,
-                g,
-                out,
-                finite: &mut finite,
-            },
-        );
+        let mut parts = Merge {
+            partials,
+            d,
+            g,
+            out,
+            finite: true,
+        };
+        merge(isa, &mut parts);
         let row = i / shape.kv_heads;
-        if !finite && bad.last() != Some(&row) {
+        if !parts.finite && bad.last() != Some(&row) {
             bad.push(row);
         }
     }
@@ -121,48 +119,51 @@ struct Chunk<'a> {
     d: usize,
     g: usize,
     places: std::ops::Range<usize>,
-    out: &'a mut [f32],
+    out: *mut f32,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-impl Kernel for Chunk<'_> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        match self.d {
-            64 => self.attend::<L, 4>(),
-            128 => self.attend::<L, 8>(),
-            other => unreachable!("head dimension {other} is refused when the cache is made"),
-        }
+for_isa! {
+    fn attend_chunk(chunk: &Chunk<'_>) = chunk_body
+}
+
+#[inline(always)]
+unsafe fn chunk_body<L: KvLanes>(chunk: &Chunk<'_>) {
+    match chunk.d {
+        64 => chunk.attend::<L, 4>(),
+        128 => chunk.attend::<L, 8>(),
+        other => unreachable!("head dimension {other} is refused when the cache is made"),
     }
 }
 
 impl Chunk<'_> {
     /// V = head_dim / 16 vectors a row.
     #[inline(always)]
-    unsafe fn attend<L: Lanes, const V: usize>(self) {
+    unsafe fn attend<L: KvLanes, const V: usize>(&self) {
         let (d, g, n) = (V * LANES, self.g, self.places.len());
         // Room for a run of sixteen scores that starts at the last place.
         let stride = n.next_multiple_of(LANES) + LANES;
-        SCRATCH.with_borrow_mut(|scratch| {
-            let need = g * stride + LANES * d + g * d + g;
-            if scratch.len() < need {
-                scratch.resize(need, 0.0);
-            }
-            let (scores, rest) = scratch.split_at_mut(g * stride);
-            let (rows, rest) = rest.split_at_mut(LANES * d);
-            let (scaled, base) = rest.split_at_mut(g * d);
-            self.scores::<L, V>(scores, stride, rows, scaled, &mut base[..g]);
-            self.softmax::<L>(scores, stride);
-            self.values::<L, V>(scores, stride, rows);
-        });
+        let need = g * stride + LANES * d + g * d + g;
+        // Taken and put back: inside a closure the kernel would be compiled without its instruction set.
+        let mut scratch = SCRATCH.take();
+        if scratch.len() < need {
+            scratch.resize(need, 0.0);
+        }
+        let (scores, rest) = scratch.split_at_mut(g * stride);
+        let (rows, rest) = rest.split_at_mut(LANES * d);
+        let (scaled, base) = rest.split_at_mut(g * d);
+        self.scores::<L, V>(scores, stride, rows, scaled, &mut base[..g]);
+        self.softmax::<L>(scores, stride);
+        self.values::<L, V>(scores, stride, rows);
+        SCRATCH.set(scratch);
     }
 
     /// scores [g, stride]: exponents of 2, in order of places.
     #[inline(always)]
-    unsafe fn scores<L: Lanes, const V: usize>(
+    unsafe fn scores<L: KvLanes, const V: usize>(
         &self,
         scores: &mut [f32],
         stride: usize,
@@ -200,7 +201,7 @@ impl Chunk<'_> {
                     q = scaled.as_ptr();
                 }
             }
-            for h in 0..self.g {
+            for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
                 let mut sums = [L::splat(0.0); LANES];
                 for (t, sum) in sums.iter_mut().enumerate().take(tokens) {
@@ -213,9 +214,9 @@ impl Chunk<'_> {
                     }
                     *sum = s;
                 }
-                let mut score = L::fold_each(&sums);
+                let mut score = L::sum_each(&sums);
                 if part != Part::F16 {
-                    score = score.add(L::splat(base[h]));
+                    score = score.add(L::splat(*base));
                 }
                 let at = h * stride + place - self.places.start;
                 score.mul(scale).store(scores.as_mut_ptr().add(at));
@@ -226,7 +227,7 @@ impl Chunk<'_> {
 
     /// scores become exp2(score - max), 0 past the last place; max and sum go to `out`.
     #[inline(always)]
-    unsafe fn softmax<L: Lanes>(&self, scores: &mut [f32], stride: usize) {
+    unsafe fn softmax<L: KvLanes>(&self, scores: &mut [f32], stride: usize) {
         let n = self.places.len();
         for h in 0..self.g {
             let scores = &mut scores[h * stride..(h + 1) * stride];
@@ -240,21 +241,21 @@ impl Chunk<'_> {
             let max = lanes.iter().fold(f32::NEG_INFINITY, |a, b| if a > *b { a } else { *b });
             let mut sum = L::splat(0.0);
             for at in (0..n).step_by(LANES) {
-                let p = exp2(L::load(scores.as_ptr().add(at)).sub(L::splat(max)));
+                let p = L::load(scores.as_ptr().add(at)).sub(L::splat(max)).exp2();
                 p.store(scores.as_mut_ptr().add(at));
                 sum = sum.add(p);
             }
-            let out = self.out.as_ptr().cast_mut();
+            let out = self.out;
             out.add(h).write(max);
-            out.add(self.g + h).write(sum.fold());
+            out.add(self.g + h).write(sum.sum());
         }
     }
 
     /// V sums of every query head, in order of places.
     #[inline(always)]
-    unsafe fn values<L: Lanes, const V: usize>(&self, weights: &[f32], stride: usize, rows: &mut [f32]) {
+    unsafe fn values<L: KvLanes, const V: usize>(&self, weights: &[f32], stride: usize, rows: &mut [f32]) {
         let d = V * LANES;
-        let out = self.out.as_ptr().cast_mut().add(2 * self.g);
+        let out = self.out.add(2 * self.g);
         std::slice::from_raw_parts_mut(out, self.g * d).fill(0.0);
         let mut place = self.places.start;
         while place < self.places.end {
@@ -306,7 +307,7 @@ impl Chunk<'_> {
 }
 
 #[inline(always)]
-unsafe fn load_row<L: Lanes, const V: usize>(from: *const f32) -> [L; V] {
+unsafe fn load_row<L: KvLanes, const V: usize>(from: *const f32) -> [L; V] {
     let mut row = [L::splat(0.0); V];
     let mut j = 0;
     while j < V {
@@ -318,7 +319,7 @@ unsafe fn load_row<L: Lanes, const V: usize>(from: *const f32) -> [L; V] {
 
 /// rows [tokens, d] = f16 rows at `from`.
 #[inline(always)]
-unsafe fn widen_f16<L: Lanes, const V: usize>(from: *const u8, tokens: usize, rows: &mut [f32]) {
+unsafe fn widen_f16<L: KvLanes, const V: usize>(from: *const u8, tokens: usize, rows: &mut [f32]) {
     for i in 0..tokens * V {
         L::load_f16(from.add(i * LANES * 2).cast()).store(rows.as_mut_ptr().add(i * LANES));
     }
@@ -326,18 +327,21 @@ unsafe fn widen_f16<L: Lanes, const V: usize>(from: *const u8, tokens: usize, ro
 
 /// rows [tokens, d] = codes at `from`, as numbers.
 #[inline(always)]
-unsafe fn widen_codes<L: Lanes, const V: usize>(bits: u8, from: *const u8, tokens: usize, rows: &mut [f32]) {
+unsafe fn widen_codes<L: KvLanes, const V: usize>(bits: u8, from: *const u8, tokens: usize, rows: &mut [f32]) {
     let to = rows.as_mut_ptr();
-    match bits {
-        2 => (0..tokens * V).for_each(|i| L::load_codes::<2>(from.add(i * 4)).store(to.add(i * LANES))),
-        4 => (0..tokens * V).for_each(|i| L::load_codes::<4>(from.add(i * 8)).store(to.add(i * LANES))),
-        _ => (0..tokens * V).for_each(|i| L::load_codes::<8>(from.add(i * 16)).store(to.add(i * LANES))),
+    for i in 0..tokens * V {
+        let codes = match bits {
+            2 => L::load_codes::<2>(from.add(i * 4)),
+            4 => L::load_codes::<4>(from.add(i * 8)),
+            _ => L::load_codes::<8>(from.add(i * 16)),
+        };
+        codes.store(to.add(i * LANES));
     }
 }
 
 /// rows [tokens, d]: codes become code * scale + minimum of their group of channels. The product is exact.
 #[inline(always)]
-unsafe fn undo_scales<L: Lanes, const V: usize>(group: usize, params: *const u8, tokens: usize, rows: &mut [f32]) {
+unsafe fn undo_scales<L: KvLanes, const V: usize>(group: usize, params: *const u8, tokens: usize, rows: &mut [f32]) {
     let groups = V * LANES / group;
     for t in 0..tokens {
         let params = params.cast::<half::f16>().add(t * 2 * groups);
@@ -352,24 +356,29 @@ unsafe fn undo_scales<L: Lanes, const V: usize>(group: usize, params: *const u8,
 
 /// scaled [g, d] = q * scale; base [g] = q · minima, for one group of tokens: params [scales d][minima d].
 #[inline(always)]
-unsafe fn scale_queries<L: Lanes, const V: usize>(q: &[f32], params: *const u8, scaled: &mut [f32], base: &mut [f32]) {
+unsafe fn scale_queries<L: KvLanes, const V: usize>(
+    q: &[f32],
+    params: *const u8,
+    scaled: &mut [f32],
+    base: &mut [f32],
+) {
     let d = V * LANES;
     let params = params.cast::<half::f16>();
     for (h, base) in base.iter_mut().enumerate() {
         let mut sum = L::splat(0.0);
         for j in 0..V {
             let q = L::load(q.as_ptr().add(h * d + j * LANES));
-            q.mul(L::load_f16(params.add(j * LANES)))
+            q.mul(L::load_f16(params.add(j * LANES).cast()))
                 .store(scaled.as_mut_ptr().add(h * d + j * LANES));
-            sum = q.fma(L::load_f16(params.add(d + j * LANES)), sum);
+            sum = q.fma(L::load_f16(params.add(d + j * LANES).cast()), sum);
         }
-        *base = sum.fold();
+        *base = sum.sum();
     }
 }
 
 /// Rotates a row of adjacent pairs; angles [cos d/2][sin d/2].
 #[inline(always)]
-unsafe fn rotate<L: Lanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
+unsafe fn rotate<L: KvLanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
     let (cos, sin) = (angles.as_ptr(), angles.as_ptr().add(V * LANES / 2));
     for j in 0..V {
         let at = row.as_mut_ptr().add(j * LANES);
@@ -381,7 +390,7 @@ unsafe fn rotate<L: Lanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
 
 /// out [H, d] += weights [H, tokens] · rows [tokens, d], tokens in order.
 #[inline(always)]
-unsafe fn weigh<L: Lanes, const V: usize, const H: usize>(
+unsafe fn weigh<L: KvLanes, const V: usize, const H: usize>(
     weights: *const f32,
     stride: usize,
     rows: &[f32],
@@ -425,35 +434,39 @@ struct Merge<'a> {
     d: usize,
     g: usize,
     out: &'a mut [f32],
-    finite: &'a mut bool,
+    finite: bool,
 }
 
-impl Kernel for Merge<'_> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let (d, g) = (self.d, self.g);
-        let width = g * (2 + d);
-        for h in 0..g {
-            let parts = || self.partials.chunks_exact(width);
-            let max = parts().fold(f32::NEG_INFINITY, |a, part| if a > part[h] { a } else { part[h] });
-            let mut total = 0f32;
-            let out = &mut self.out[h * d..(h + 1) * d];
-            out.fill(0.0);
-            for part in parts() {
-                let mut weight = [0.0; LANES];
-                exp2(L::splat(part[h] - max)).store(weight.as_mut_ptr());
-                total = part[g + h].mul_add(weight[0], total);
-                for c in (0..d).step_by(LANES) {
-                    let o = out.as_mut_ptr().add(c);
-                    let v = L::load(part.as_ptr().add(2 * g + h * d + c));
-                    v.fma(L::splat(weight[0]), L::load(o)).store(o);
-                }
-            }
-            *self.finite &= total.is_finite() && total > 0.0;
+for_isa! {
+    fn merge(parts: &mut Merge<'_>) = merge_body
+}
+
+#[inline(always)]
+unsafe fn merge_body<L: KvLanes>(merge: &mut Merge<'_>) {
+    let (d, g) = (merge.d, merge.g);
+    let width = g * (2 + d);
+    for h in 0..g {
+        let mut max = f32::NEG_INFINITY;
+        for part in merge.partials.chunks_exact(width) {
+            max = if max > part[h] { max } else { part[h] };
+        }
+        let mut total = 0f32;
+        let out = &mut merge.out[h * d..(h + 1) * d];
+        out.fill(0.0);
+        for part in merge.partials.chunks_exact(width) {
+            let mut weight = [0.0; LANES];
+            L::splat(part[h] - max).exp2().store(weight.as_mut_ptr());
+            total = part[g + h].mul_add(weight[0], total);
             for c in (0..d).step_by(LANES) {
                 let o = out.as_mut_ptr().add(c);
-                L::load(o).div(L::splat(total)).store(o);
+                let v = L::load(part.as_ptr().add(2 * g + h * d + c));
+                v.fma(L::splat(weight[0]), L::load(o)).store(o);
             }
+        }
+        merge.finite &= total.is_finite() && total > 0.0;
+        for c in (0..d).step_by(LANES) {
+            let o = out.as_mut_ptr().add(c);
+            L::load(o).div(L::splat(total)).store(o);
         }
     }
 }

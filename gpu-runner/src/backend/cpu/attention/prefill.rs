@@ -4,11 +4,12 @@
 //! transposed once for all rows of the task. A tile of rows does QKᵀ, the running softmax and PV. A row's arithmetic
 //! depends on its own position only, so bits do not depend on how the prompt is cut into chunks.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use half::f16;
 
-use super::super::kv_lanes::{self, exp2, Kernel, Lanes, LANES};
+use super::super::kv_lanes::KvLanes;
+use super::super::lanes::{for_isa, LANES};
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use crate::model::Shape;
@@ -60,7 +61,7 @@ pub fn prefill(
             v,
             out: target.at(at * width),
         };
-        kv_lanes::run(isa, kernel);
+        attend_block(isa, &kernel);
     };
     pool.tasks(blocks * shape.kv_heads, &task);
 }
@@ -99,23 +100,28 @@ struct Buffers {
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
+    static BUFFERS: Cell<Buffers> = Cell::default();
 }
 
-impl Kernel for Block<'_> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        BUFFERS.with_borrow_mut(|buffers| match self.shape.head_dim {
-            64 => self.attend::<L, 4>(buffers),
-            _ => self.attend::<L, 8>(buffers),
-        });
+for_isa! {
+    fn attend_block(block: &Block<'_>) = block_body
+}
+
+#[inline(always)]
+unsafe fn block_body<L: KvLanes>(block: &Block<'_>) {
+    // Taken and put back: inside a closure the kernel would be compiled without its instruction set.
+    let mut buffers = BUFFERS.take();
+    match block.shape.head_dim {
+        64 => block.attend::<L, 4>(&mut buffers),
+        _ => block.attend::<L, 8>(&mut buffers),
     }
+    BUFFERS.set(buffers);
 }
 
 impl Block<'_> {
     /// Row m of the task is query row m / g, head m % g. V = head_dim / 16.
     #[inline(always)]
-    unsafe fn attend<L: Lanes, const V: usize>(&self, buffers: &mut Buffers) {
+    unsafe fn attend<L: KvLanes, const V: usize>(&self, buffers: &mut Buffers) {
         let (d, g) = (V * LANES, self.shape.group());
         let m = self.rows.len() * g;
         buffers.keys.resize(d * KEYS, 0.0);
@@ -153,21 +159,35 @@ impl Block<'_> {
 
     /// K [d, 128] and V [128, d] of tokens first.., in f32, zeros behind the last.
     #[inline(always)]
-    unsafe fn pack<L: Lanes, const V: usize>(&self, first: usize, tokens: usize, keys: &mut [f32], values: &mut [f32]) {
+    unsafe fn pack<L: KvLanes, const V: usize>(
+        &self,
+        first: usize,
+        tokens: usize,
+        keys: &mut [f32],
+        values: &mut [f32],
+    ) {
         let d = V * LANES;
         let stride = self.shape.kv_heads * d;
         if tokens < KEYS {
             keys.fill(0.0);
             values[tokens * d..].fill(0.0);
         }
-        let mut row = [0f32; LANES];
+        let head = self.head * d;
         for t in 0..tokens {
-            let at = (first + t) * stride + self.head * d;
+            let from = self.v.as_ptr().add((first + t) * stride + head);
             for c in (0..d).step_by(LANES) {
-                L::load_f16(self.v.as_ptr().add(at + c)).store(values.as_mut_ptr().add(t * d + c));
-                L::load_f16(self.k.as_ptr().add(at + c)).store(row.as_mut_ptr());
-                for (i, x) in row.iter().enumerate() {
-                    keys.as_mut_ptr().add((c + i) * KEYS + t).write(*x);
+                L::load_f16(from.add(c).cast()).store(values.as_mut_ptr().add(t * d + c));
+            }
+        }
+        for t in (0..tokens).step_by(LANES) {
+            for c in (0..d).step_by(LANES) {
+                let mut square = [L::splat(0.0); LANES];
+                for (i, row) in square.iter_mut().enumerate().take(tokens - t) {
+                    *row = L::load_f16(self.k.as_ptr().add((first + t + i) * stride + head + c).cast());
+                }
+                L::transpose(&mut square);
+                for (i, row) in square.iter().enumerate() {
+                    row.store(keys.as_mut_ptr().add((c + i) * KEYS + t));
                 }
             }
         }
@@ -175,7 +195,7 @@ impl Block<'_> {
 
     /// Rows at..at + R against the key block at `first`, N vectors of keys at a time. Returns R.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const V: usize, const R: usize, const N: usize>(
+    unsafe fn tile<L: KvLanes, const V: usize, const R: usize, const N: usize>(
         &self,
         first: usize,
         at: usize,
@@ -241,19 +261,18 @@ impl Block<'_> {
             for j in 0..vectors {
                 top = L::load(scores.as_ptr().add(j * LANES)).max(top);
             }
+            let max = top.largest();
             let mut lanes = [0f32; LANES];
-            top.store(lanes.as_mut_ptr());
-            let max = lanes.iter().fold(f32::NEG_INFINITY, |a, b| if a > *b { a } else { *b });
             let mut sum = L::splat(0.0);
             for j in 0..vectors {
-                let p = exp2(L::load(scores.as_ptr().add(j * LANES)).sub(L::splat(max)));
+                let p = L::load(scores.as_ptr().add(j * LANES)).sub(L::splat(max)).exp2();
                 p.store(scores.as_mut_ptr().add(j * LANES));
                 sum = sum.add(p);
             }
-            exp2(L::splat(buffers.max[at + r] - max)).store(lanes.as_mut_ptr());
+            L::splat(buffers.max[at + r] - max).exp2().store(lanes.as_mut_ptr());
             decay[r] = lanes[0];
             buffers.max[at + r] = max;
-            buffers.sum[at + r] = buffers.sum[at + r].mul_add(decay[r], sum.fold());
+            buffers.sum[at + r] = buffers.sum[at + r].mul_add(decay[r], sum.sum());
         }
         let out = buffers.out.as_mut_ptr().add(at * d);
         let mut sums = [[L::splat(0.0); V]; R];
@@ -270,7 +289,7 @@ impl Block<'_> {
             let value = buffers.values.as_ptr().add(t * d);
             let mut r = 0;
             while r < R {
-                let p = L::splat(scores[r][t]);
+                let p = L::splat(scores[r].as_ptr().add(t).read());
                 let mut j = 0;
                 while j < V {
                     sums[r][j] = p.fma(L::load(value.add(j * LANES)), sums[r][j]);

@@ -1,43 +1,12 @@
-//! [`Lanes`] in one 512-bit register.
+//! [`KvLanes`] in one 512-bit register.
 
 use std::arch::x86_64::*;
 
-use half::f16;
+use super::{KvLanes, LANES};
+use crate::backend::cpu::lanes::avx512::Avx512;
 
-use super::{Lanes, LANES};
-
-/// Sixteen lanes in one register.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
-
-impl Lanes for Avx512 {
+impl KvLanes for Avx512 {
     const WIDE: bool = true;
-
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self {
-        Avx512(_mm512_set1_ps(x))
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        Avx512(_mm512_loadu_ps(from))
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        _mm512_storeu_ps(to, self.0);
-    }
-
-    #[inline(always)]
-    unsafe fn load_f16(from: *const f16) -> Self {
-        Avx512(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast())))
-    }
-
-    #[inline(always)]
-    unsafe fn store_f16(self, to: *mut f16) {
-        let half = _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0);
-        _mm256_storeu_si256(to.cast(), half);
-    }
 
     #[inline(always)]
     unsafe fn load_codes<const BITS: usize>(from: *const u8) -> Self {
@@ -74,60 +43,8 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn add(self, b: Self) -> Self {
-        Avx512(_mm512_add_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn sub(self, b: Self) -> Self {
-        Avx512(_mm512_sub_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn mul(self, b: Self) -> Self {
-        Avx512(_mm512_mul_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn div(self, b: Self) -> Self {
-        Avx512(_mm512_div_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn fma(self, b: Self, c: Self) -> Self {
-        Avx512(_mm512_fmadd_ps(self.0, b.0, c.0))
-    }
-
-    #[inline(always)]
     unsafe fn fma_alternate(self, b: Self, c: Self) -> Self {
         Avx512(_mm512_fmaddsub_ps(self.0, b.0, c.0))
-    }
-
-    #[inline(always)]
-    unsafe fn max(self, b: Self) -> Self {
-        Avx512(_mm512_max_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn min(self, b: Self) -> Self {
-        Avx512(_mm512_min_ps(self.0, b.0))
-    }
-
-    #[inline(always)]
-    unsafe fn round(self) -> Self {
-        Avx512(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0))
-    }
-
-    #[inline(always)]
-    unsafe fn power_of_two(self) -> Self {
-        let biased = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-        Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased)))
-    }
-
-    #[inline(always)]
-    unsafe fn zero_below(self, limit: Self, value: Self) -> Self {
-        let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, limit.0);
-        Avx512(_mm512_maskz_mov_ps(!below, value.0))
     }
 
     #[inline(always)]
@@ -142,20 +59,15 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn fold(self) -> f32 {
-        let x = _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0));
-        super::avx2::fold8(x)
-    }
-
-    #[inline(always)]
-    unsafe fn fold_each(vectors: &[Self; LANES]) -> Self {
+    unsafe fn sum_each(vectors: &[Self; LANES]) -> Self {
         // Step by step the folds 8, 4, 2, 1 of two vectors share one register. Vector 4l + p enters as label 4p + l,
         // because the last shuffle leaves label 4p + l in lane 4l + p.
-        let label = |i: usize| vectors[i % 4 * 4 + i / 4].0;
         let mut by8 = [_mm512_setzero_ps(); 8];
         let mut i = 0;
         while i < 8 {
-            let (a, b) = (label(2 * i), label(2 * i + 1));
+            let (first, second) = (2 * i, 2 * i + 1);
+            let a = vectors[first % 4 * 4 + first / 4].0;
+            let b = vectors[second % 4 * 4 + second / 4].0;
             by8[i] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
             i += 1;
         }
@@ -178,5 +90,33 @@ impl Lanes for Avx512 {
             _mm512_shuffle_ps::<0x88>(a, b),
             _mm512_shuffle_ps::<0xdd>(a, b),
         ))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self; LANES]) {
+        // Blocks of 4 x 4 inside each 128-bit quarter, then the quarters.
+        let mut quads = [_mm512_setzero_ps(); LANES];
+        let mut i = 0;
+        while i < LANES {
+            let (a, b, c, d) = (rows[i].0, rows[i + 1].0, rows[i + 2].0, rows[i + 3].0);
+            let (ab0, ab1) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd0, cd1) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            quads[i] = _mm512_shuffle_ps::<0x44>(ab0, cd0);
+            quads[i + 1] = _mm512_shuffle_ps::<0xee>(ab0, cd0);
+            quads[i + 2] = _mm512_shuffle_ps::<0x44>(ab1, cd1);
+            quads[i + 3] = _mm512_shuffle_ps::<0xee>(ab1, cd1);
+            i += 4;
+        }
+        i = 0;
+        while i < 4 {
+            let (a, b, c, d) = (quads[i], quads[4 + i], quads[8 + i], quads[12 + i]);
+            let (ab0, ab1) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let (cd0, cd1) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+            rows[i] = Avx512(_mm512_shuffle_f32x4::<0x88>(ab0, cd0));
+            rows[4 + i] = Avx512(_mm512_shuffle_f32x4::<0x88>(ab1, cd1));
+            rows[8 + i] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab0, cd0));
+            rows[12 + i] = Avx512(_mm512_shuffle_f32x4::<0xdd>(ab1, cd1));
+            i += 1;
+        }
     }
 }
