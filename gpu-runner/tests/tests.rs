@@ -1,5 +1,7 @@
 //! The integration tests of the engine, one module a topic.
 
+/// Chat prompts: templates, control tokens in messages, prompts in parts.
+mod chat;
 /// Model files: getters, refusals, and thousands of damaged files.
 mod gguf;
 /// Builds small GGUF files.
