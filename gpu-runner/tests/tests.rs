@@ -2,6 +2,8 @@
 
 /// What the machine offers, and the kernel benches.
 mod devices;
+/// Chat prompts: templates, control tokens in messages, prompts in parts.
+mod chat;
 /// Model files: getters, refusals, and thousands of damaged files.
 mod gguf;
 /// Builds small GGUF files.
