@@ -10,6 +10,7 @@ pub mod math;
 pub mod matrix;
 pub mod panel;
 pub mod peak;
+mod slab;
 pub mod threads;
 
 pub use activations::Activations;
