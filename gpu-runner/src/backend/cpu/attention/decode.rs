@@ -10,10 +10,20 @@ use std::cell::Cell;
 use super::super::arena::Arena;
 use super::super::kv_lanes::KvLanes;
 use super::super::lanes::{for_isa, LANES};
+use super::super::seal::Tensor;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
 use crate::model::rope::Rope;
+
+/// How many places before their use rows are asked for: two runs.
+const AHEAD: usize = 2 * LANES;
+
+/// The most groups of channels in a row: head dimension 128, groups of 32.
+const MAX_GROUPS: usize = 4;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Places per task where results must not depend on the batch.
 pub const CHUNK: usize = 1024;
@@ -179,6 +189,7 @@ impl Chunk<'_> {
             let (part, page, map, row, end) = self.run_at(place, self.store.k_paged, self.plan.layout.k);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.k_codes + row * part.row_bytes(d));
+            self.prefetch::<L>(place + AHEAD, Tensor::K);
             let mut q = self.q.as_ptr();
             match part {
                 Part::F16 => {
@@ -204,7 +215,8 @@ impl Chunk<'_> {
             for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
                 let mut sums = [L::splat(0.0); LANES];
-                for (t, sum) in sums.iter_mut().enumerate().take(tokens) {
+                // All sixteen rows: those past `tokens` hold an older run, and their scores are overwritten or masked.
+                for (t, sum) in sums.iter_mut().enumerate() {
                     let row = rows.as_ptr().add(t * d);
                     let mut s = L::load(row).mul(q[0]);
                     let mut j = 1;
@@ -262,6 +274,7 @@ impl Chunk<'_> {
             let (part, page, map, row, end) = self.run_at(place, self.store.v_paged, self.plan.layout.v);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.v_codes + row * part.row_bytes(d));
+            self.prefetch::<L>(place + AHEAD, Tensor::V);
             match part {
                 Part::F16 => widen_f16::<L, V>(codes, tokens, rows),
                 Part::Int { bits, axis, group } => {
@@ -286,6 +299,38 @@ impl Chunk<'_> {
                 h += heads.min(4);
             }
             place = end;
+        }
+    }
+
+    /// Asks for the bytes of the run at `place`, if there is one: pages are scattered, and a run takes less time than
+    /// a read of memory.
+    #[inline(always)]
+    unsafe fn prefetch<L: KvLanes>(&self, place: usize, tensor: Tensor) {
+        if place >= self.places.end {
+            return;
+        }
+        let layout = &self.plan.layout;
+        let (part, page, map, row, end) = match tensor {
+            Tensor::K => self.run_at(place, self.store.k_paged, layout.k),
+            Tensor::V => self.run_at(place, self.store.v_paged, layout.v),
+        };
+        let (codes, params) = match tensor {
+            Tensor::K => (map.k_codes, map.k_params),
+            Tensor::V => (map.v_codes, map.v_params),
+        };
+        let row_bytes = part.row_bytes(self.d);
+        let page = self.arena.page_ptr(page);
+        for at in (0..(end - place) * row_bytes).step_by(LINE) {
+            L::prefetch(page.add(codes + row * row_bytes + at));
+        }
+        if let Part::Int { axis, group, .. } = part {
+            let (from, bytes) = match axis {
+                Axis::Channel => (row / group * 4 * self.d, 4 * self.d),
+                Axis::Token => (row * 4 * (self.d / group), (end - place) * 4 * (self.d / group)),
+            };
+            for at in (0..bytes).step_by(LINE) {
+                L::prefetch(page.add(params + from + at));
+            }
         }
     }
 
@@ -343,13 +388,18 @@ unsafe fn widen_codes<L: KvLanes, const V: usize>(bits: u8, from: *const u8, tok
 #[inline(always)]
 unsafe fn undo_scales<L: KvLanes, const V: usize>(group: usize, params: *const u8, tokens: usize, rows: &mut [f32]) {
     let groups = V * LANES / group;
+    // A run starts at a multiple of 16 rows, so the params of sixteen rows lie in the page even if fewer are in use.
+    let mut wide = [0f32; LANES * 2 * MAX_GROUPS];
+    for i in 0..2 * groups {
+        let at = params.add(i * LANES * 2).cast();
+        L::load_f16(at).store(wide.as_mut_ptr().add(i * LANES));
+    }
     for t in 0..tokens {
-        let params = params.cast::<half::f16>().add(t * 2 * groups);
         for j in 0..V {
-            let of = j * LANES / group;
-            let (s, m) = (params.add(of).read().to_f32(), params.add(groups + of).read().to_f32());
+            let scale = wide.as_ptr().add(t * 2 * groups + j * LANES / group);
             let at = rows.as_mut_ptr().add((t * V + j) * LANES);
-            L::load(at).fma(L::splat(s), L::splat(m)).store(at);
+            let (s, m) = (L::splat(scale.read()), L::splat(scale.add(groups).read()));
+            L::load(at).fma(s, m).store(at);
         }
     }
 }
