@@ -32,7 +32,16 @@ export interface Config {
   isRoot: boolean;
 }
 
-const ENGINE_ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_HOME'];
+const ENGINE_ENVIRONMENT = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TMPDIR',
+  'LD_LIBRARY_PATH',
+  'CUDA_VISIBLE_DEVICES',
+  'CUDA_HOME',
+];
 
 /** Reads and freezes the configuration. */
 export function readConfig(env: Environment = process.env, root = projectRoot()): Config {
