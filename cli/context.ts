@@ -1,7 +1,7 @@
 /** What a command gets: configuration, where to write, and connections that are opened on first use. */
 import { Client, Connection } from '@temporalio/client';
 import { type Db, openDatabase } from '../activities/database.ts';
-import { engineCommands, type EngineCommands } from '../activities/engine-commands.ts';
+import { type EngineCommands, engineCommands } from '../activities/engine-commands.ts';
 import { type Addresses, readAddresses } from '../workers/addresses.ts';
 import type { Config } from '../workers/config.ts';
 import { renderTable } from './table.ts';

@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { StackRuns, startLocalStack } from '../workers/local-stack.ts';
 import { isRunning } from '../workers/process-identity.ts';
-import { startLocalStack, StackRuns } from '../workers/local-stack.ts';
 import { readStackState, runningStack, type StackState } from '../workers/stack-state.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
@@ -35,7 +35,8 @@ async function foreground(context: Context, options: Options): Promise<number> {
   const { config } = context;
   const workers = positiveInteger(options.workers, '--workers');
   const engineArgs = options.gpu === undefined ? ['--cpu'] : ['--gpu', String(options.gpu)];
-  if (options.threads !== undefined) engineArgs.push('--threads', String(positiveInteger(options.threads, '--threads')));
+  if (options.threads !== undefined)
+    engineArgs.push('--threads', String(positiveInteger(options.threads, '--threads')));
   let stack: Awaited<ReturnType<typeof startLocalStack>>;
   try {
     stack = await startLocalStack({
@@ -94,7 +95,10 @@ async function untilReady(context: Context, supervisor: number): Promise<StackSt
     if (state?.pids.supervisor === supervisor && state.phase === 'ready') return state;
     const known = state?.processes.supervisor;
     if (Date.now() > deadline || (known?.pid === supervisor && !(await isRunning(known)))) {
-      throw new UsageError(`the local stack did not get ready; see ${join(context.config.paths.logs, 'up.log')}`, EXIT.failed);
+      throw new UsageError(
+        `the local stack did not get ready; see ${join(context.config.paths.logs, 'up.log')}`,
+        EXIT.failed,
+      );
     }
     await sleep(100);
   }
@@ -106,5 +110,7 @@ function report(context: Context, state: StackState, title: string): void {
     context.print(JSON.stringify({ databaseUrl, temporalAddress, pids }));
     return;
   }
-  context.note(`${title}: Postgres on port ${state.ports.postgres}, Temporal on ${temporalAddress}, ${pids.workers.length} engine worker(s)`);
+  context.note(
+    `${title}: Postgres on port ${state.ports.postgres}, Temporal on ${temporalAddress}, ${pids.workers.length} engine worker(s)`,
+  );
 }

@@ -13,7 +13,9 @@ export interface Addresses {
 /** No address is configured and no local stack runs. */
 export class NoStack extends Error {
   constructor(missing: string) {
-    super(`${missing} is not set and no local stack runs here: start one with \`kvsweep up\`, or set the address of yours`);
+    super(
+      `${missing} is not set and no local stack runs here: start one with \`kvsweep up\`, or set the address of yours`,
+    );
     this.name = 'NoStack';
   }
 }

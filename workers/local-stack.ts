@@ -11,7 +11,7 @@ import { ensureDatabase } from './database-setup.ts';
 import { reachableDataDir, startPostgres } from './embedded-postgres.ts';
 import { choosePorts, type StackPorts } from './ports.ts';
 import { identify, type ProcessIdentity, signal, waitForEnd } from './process-identity.ts';
-import { type Running, supervise, type Supervised } from './stack-child.ts';
+import { type Running, type Supervised, supervise } from './stack-child.ts';
 import { readStackState, removeStackState, type StackState, takeLock, writeStackState } from './stack-state.ts';
 import { startWorkerProcess } from './stack-worker.ts';
 import { startTemporal } from './temporal-server.ts';
@@ -224,7 +224,9 @@ export function stackEnvironment(state: StackState): Record<string, string> {
 export async function cleanLeftovers(config: Config, onNote: (line: string) => void): Promise<number> {
   const state = await readStackState(config.paths);
   if (state === null) return 0;
-  const order = Object.entries(state.processes).filter(([name]) => name !== 'supervisor').reverse();
+  const order = Object.entries(state.processes)
+    .filter(([name]) => name !== 'supervisor')
+    .reverse();
   let ended = 0;
   for (const [name, known] of order) {
     // Children notice a dead parent by themselves within moments; only what does not is ended here.

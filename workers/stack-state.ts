@@ -72,7 +72,9 @@ export async function lockHolder(paths: Pick<Paths, 'lockFile'>): Promise<Proces
 /**
  * Takes the lock of the checkout's stack for this process. Returns the release, or the holder if another one runs.
  */
-export async function takeLock(paths: Pick<Paths, 'lockFile'>): Promise<{ release(): Promise<void> } | ProcessIdentity> {
+export async function takeLock(
+  paths: Pick<Paths, 'lockFile'>,
+): Promise<{ release(): Promise<void> } | ProcessIdentity> {
   await mkdir(dirname(paths.lockFile), { recursive: true });
   const self = (await identify(process.pid))!;
   for (;;) {

@@ -1,6 +1,6 @@
 /** Starts a kvsweep worker as a child of the stack's supervisor: the same `kvsweep worker` that a cluster runs. */
 import { fork } from 'node:child_process';
-import { mkdirSync, openSync, closeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Running } from './stack-child.ts';

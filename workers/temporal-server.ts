@@ -50,7 +50,14 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
   args.push('--port', String(options.port), '--http-port', String(options.httpPort));
   args.push('--metrics-port', String(options.metricsPort));
   if (options.file !== null) {
-    args.push('--db-filename', options.file, '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=OFF');
+    args.push(
+      '--db-filename',
+      options.file,
+      '--sqlite-pragma',
+      'journal_mode=WAL',
+      '--sqlite-pragma',
+      'synchronous=OFF',
+    );
   }
   for (const attribute of SEARCH_ATTRIBUTES) args.push('--search-attribute', attribute);
   for (const value of DYNAMIC_CONFIG) args.push('--dynamic-config-value', value);
@@ -121,7 +128,8 @@ function serverPid(child: ChildProcess, tail: string[], onLog?: (line: string) =
 async function namespaceAnswers(address: string, child: ChildProcess, tail: string[]): Promise<void> {
   const deadline = Date.now() + 60_000;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`the Temporal server did not start on ${address}:\n${tail.join('\n')}`);
+    if (child.exitCode !== null)
+      throw new Error(`the Temporal server did not start on ${address}:\n${tail.join('\n')}`);
     try {
       const connection = await Connection.connect({ address, connectTimeout: 2_000 });
       try {
@@ -132,7 +140,9 @@ async function namespaceAnswers(address: string, child: ChildProcess, tail: stri
       }
     } catch (error) {
       if (Date.now() > deadline) {
-        throw new Error(`the Temporal server on ${address} did not answer in 60 s:\n${tail.join('\n')}`, { cause: error });
+        throw new Error(`the Temporal server on ${address} did not answer in 60 s:\n${tail.join('\n')}`, {
+          cause: error,
+        });
       }
       await sleep(100);
     }
