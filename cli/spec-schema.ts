@@ -24,6 +24,10 @@ const scheduler = z.enum(['static', 'continuous']);
 const generate = z.strictObject({
   dataset,
   prompts: positive,
+  /** Longer or shorter prompts are passed over and counted. */
+  max_prompt_chars: positive.optional(),
+  min_prompt_tokens: positive.optional(),
+  max_prompt_tokens: positive.optional(),
   max_new_tokens: listOf(positive),
   min_new_tokens: z.int().min(0).default(0),
   sampling: listOf(sampling).default('greedy'),

@@ -26,13 +26,24 @@ export interface Config {
   deviceClass: string | null;
   /** What an engine process may see: an allow-list, so that no secret of ours reaches it. */
   engineEnvironment: Record<string, string>;
+  /** The whole environment without the addresses of a stack, for children that get theirs from `up`. */
+  inherited: Record<string, string>;
   host: string;
   user: string;
   cpus: number;
   isRoot: boolean;
 }
 
-const ENGINE_ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_HOME'];
+const ENGINE_ENVIRONMENT = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TMPDIR',
+  'LD_LIBRARY_PATH',
+  'CUDA_VISIBLE_DEVICES',
+  'CUDA_HOME',
+];
 
 /** Reads and freezes the configuration. */
 export function readConfig(env: Environment = process.env, root = projectRoot()): Config {
@@ -51,6 +62,7 @@ export function readConfig(env: Environment = process.env, root = projectRoot())
     temporalBinaries: temporalBinaries(env, paths),
     deviceClass: env.KVSWEEP_DEVICE_CLASS || null,
     engineEnvironment: pick((name) => ENGINE_ENVIRONMENT.includes(name) || name.startsWith('GPU_RUNNER_')),
+    inherited: pick((name) => name !== 'DATABASE_URL' && !name.startsWith('TEMPORAL_')),
     host: hostname(),
     user: userName(env),
     cpus: availableParallelism(),

@@ -50,7 +50,9 @@ export interface PromptPlan {
   prompt?: string;
   messages?: { role: string; content: string }[];
   tokens?: number[];
+  /** `score`: the text to be scored after the prompt, or its token ids. */
   continuation?: string;
+  continuationTokens?: number[];
   references?: string[];
   metric?: string;
   variant?: string;
