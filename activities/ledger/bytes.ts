@@ -1,3 +1,5 @@
+/** Conversions at the border: digests, token ids, JSON. */
+
 /** Digests are hex in TypeScript and bytea in the tables; token ids are stored as little-endian u32. */
 export function fromHex(hex: string): Buffer {
   return Buffer.from(hex, 'hex');
@@ -23,4 +25,16 @@ export function bytesOfTokens(tokens: ArrayLike<number>): Buffer {
   const bytes = Buffer.alloc(4 * tokens.length);
   for (let i = 0; i < tokens.length; i++) bytes.writeUInt32LE(tokens[i]!, 4 * i);
   return bytes;
+}
+
+/**
+ * JSON that jsonb accepts. Postgres stores neither NUL nor half a surrogate pair; engines' messages may hold either, so
+ * each becomes U+FFFD, as it would in any UTF-8 stream.
+ */
+export function toJsonb(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? toStorableText(part) : part));
+}
+
+export function toStorableText(text: string): string {
+  return Buffer.from(text.replaceAll('\0', '\ufffd')).toString();
 }

@@ -1,5 +1,5 @@
 /** How rows of a finished cell become SQL: columns, parameters, insertions. Used by both ways of commit. */
-import { fromHex } from './bytes.ts';
+import { fromHex, toJsonb } from './bytes.ts';
 import type { ColumnValue } from './sample-columns.ts';
 import type { CommitInput, KeptRow, OutputRow, ProbeRow, ThroughputRow } from './types.ts';
 
@@ -39,7 +39,7 @@ const THROUGHPUT_COLUMNS: readonly Column<ThroughputRow>[] = [
   { name: 'bytes_end', type: 'bigint', value: (t) => t.bytesEnd },
   { name: 'kept_mean', type: 'double precision', value: (t) => t.keptMean },
   { name: 'clock_mhz', type: 'double precision', value: (t) => t.clockMhz },
-  { name: 'us_step', type: 'jsonb', value: (t) => (t.usStep === null ? null : JSON.stringify(t.usStep)) },
+  { name: 'us_step', type: 'jsonb', value: (t) => (t.usStep === null ? null : toJsonb(t.usStep)) },
 ];
 
 const PROBE_COLUMNS: readonly Column<ProbeRow>[] = [

@@ -6,6 +6,7 @@
  * pass runs the cell again.
  */
 import { type Db, isConnectionLoss, isTransient, query } from '../database.ts';
+import { toJsonb } from './bytes.ts';
 import { alarmCount, insertion, otherInsertions, Params } from './commit-rows.ts';
 import { commitByCopy } from './copy.ts';
 import { StaleAttempt } from './errors.ts';
@@ -62,9 +63,9 @@ async function commitByStatement(db: Db, input: CommitInput): Promise<Committed 
     `status = 'done'`,
     'finished_at = clock_timestamp()',
     'err_class = null',
-    `effective = ${params.add(JSON.stringify(input.effective), 'jsonb')}`,
-    `summary = ${params.add(JSON.stringify(input.summary), 'jsonb')}`,
-    `provenance = ${params.add(JSON.stringify(input.provenance), 'jsonb')}`,
+    `effective = ${params.add(toJsonb(input.effective), 'jsonb')}`,
+    `summary = ${params.add(toJsonb(input.summary), 'jsonb')}`,
+    `provenance = ${params.add(toJsonb(input.provenance), 'jsonb')}`,
     samples.length === 0 ? 'n_alarms = 0' : `n_alarms = ${alarmCount(params.rows(samples, keys))}`,
   ];
   const text = `-- commitCell

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Db, poolOf } from '../database.ts';
+import { toJsonb } from './bytes.ts';
 import type { Committed } from './commit.ts';
 import { alarmCount, smallInsertions } from './commit-rows.ts';
 import { copyLine } from './copy-text.ts';
@@ -44,9 +45,9 @@ export async function commitByCopy(db: Db, input: CommitInput): Promise<Committe
         input.sweepNo,
         input.cellNo,
         input.lease,
-        JSON.stringify(input.effective),
-        JSON.stringify(input.summary),
-        JSON.stringify(input.provenance),
+        toJsonb(input.effective),
+        toJsonb(input.summary),
+        toJsonb(input.provenance),
       ],
     );
     await client.query(

@@ -1,7 +1,7 @@
 /** Who runs cells: hosts with their devices, and builds of the engine. Registered once, named by number. */
 import type { JsonObject } from '../../workflows/contracts.ts';
 import { type Db, query } from '../database.ts';
-import { fromHex } from './bytes.ts';
+import { fromHex, toJsonb } from './bytes.ts';
 
 /** The number of a host with these facts (device, memory, driver ...); other facts are another host. */
 export async function registerHost(db: Db, host: { name: string; facts: JsonObject }): Promise<number> {
@@ -16,7 +16,7 @@ export async function registerHost(db: Db, host: { name: string; facts: JsonObje
      union all
      select id from host where name = $1 and facts_md5 = md5($2::jsonb::text)
       limit 1`,
-    [host.name, JSON.stringify(host.facts)],
+    [host.name, toJsonb(host.facts)],
   );
 }
 
@@ -40,7 +40,7 @@ export async function registerEngineBuild(db: Db, engine: EngineBuild): Promise<
      union all
      select id from engine_build where sha = $1
       limit 1`,
-    [fromHex(engine.sha), engine.version, engine.build, JSON.stringify(engine.numerics)],
+    [fromHex(engine.sha), engine.version, engine.build, toJsonb(engine.numerics)],
   );
 }
 

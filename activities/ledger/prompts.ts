@@ -1,7 +1,7 @@
 /** Prompt sets: content-addressed, written once, read by workers in the order of sample_idx. */
 import type { PromptSetPlan } from '../../workflows/plan.ts';
 import { type Db, query } from '../database.ts';
-import { fromHex } from './bytes.ts';
+import { fromHex, toJsonb } from './bytes.ts';
 import { LedgerRefusal } from './errors.ts';
 import type { PromptRow } from './types.ts';
 
@@ -15,7 +15,7 @@ export async function savePromptSet(db: Db, set: PromptSetPlan): Promise<void> {
       `insert into prompt_set (sha, dataset, size, meta) values ($1, $2, $3, $4)
            on conflict do nothing
        returning sha`,
-      [fromHex(set.sha), set.dataset, set.prompts.length, JSON.stringify(set.meta)],
+      [fromHex(set.sha), set.dataset, set.prompts.length, toJsonb(set.meta)],
     );
     if (added.length === 0) return;
     for (let at = 0; at < set.prompts.length; at += ROWS_PER_STATEMENT) {
@@ -48,14 +48,17 @@ export async function savePromptSet(db: Db, set: PromptSetPlan): Promise<void> {
   });
 }
 
-/** Postgres text holds no NUL; a prompt with one is cut from the world of its data set here, loudly. */
+/** A prompt with a NUL would reach the engine changed: refused, unlike in messages of the engine. */
 function jsonText(rows: readonly { key: string }[]): string {
-  const text = JSON.stringify(rows);
-  if (text.includes('\\u0000')) {
-    const bad = rows.find((row) => JSON.stringify(row).includes('\\u0000'));
-    throw new LedgerRefusal(`Prompt ${bad?.key ?? ''} holds a NUL character, which Postgres cannot store; remove it.`);
+  const hasNul = (value: unknown): boolean =>
+    typeof value === 'string'
+      ? value.includes('\0')
+      : typeof value === 'object' && value !== null && Object.values(value).some(hasNul);
+  const bad = rows.find(hasNul);
+  if (bad !== undefined) {
+    throw new LedgerRefusal(`Prompt ${bad.key} holds a NUL character, which Postgres cannot store; remove it.`);
   }
-  return text;
+  return toJsonb(rows);
 }
 
 /** All prompts of a set, in order. */

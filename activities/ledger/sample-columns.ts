@@ -3,7 +3,7 @@
  * one statement, COPY and merge) are made from this table.
  */
 import type { JsonObject } from '../../workflows/contracts.ts';
-import { fromHexOrNull } from './bytes.ts';
+import { fromHexOrNull, toJsonb } from './bytes.ts';
 import { FINISHES, type SampleRow } from './types.ts';
 
 /** A value as node-pg and the COPY encoder take it. */
@@ -15,7 +15,7 @@ interface SampleColumn {
   value: (row: SampleRow) => ColumnValue;
 }
 
-const json = (value: JsonObject | null) => (value === null ? null : JSON.stringify(value));
+const json = (value: JsonObject | null) => (value === null ? null : toJsonb(value));
 
 export const SAMPLE_COLUMNS: readonly SampleColumn[] = [
   { name: 'sample_idx', type: 'int', value: (s) => s.sampleIdx },
