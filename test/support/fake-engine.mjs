@@ -25,12 +25,12 @@ else process.on('SIGTERM', () => process.exit(4));
 let n = 0;
 /** Synchronous, so that an exit right after it loses nothing. @param {object} event */
 const emit = (event) => writeAll(`${JSON.stringify({ n: n++, ...event })}\n`);
-/** @param {string | Buffer} data */
-function writeAll(data) {
+/** @param {string | Buffer} data @param {number} [fd] */
+function writeAll(data, fd = 1) {
   let rest = Buffer.from(data);
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(writeSync(1, rest));
+      rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = /** @type {NodeJS.ErrnoException} */ (error).code;
       if (code === 'EPIPE') process.exit(4);
@@ -58,7 +58,7 @@ const ACTIONS = {
   exit3: () => process.exit(3),
   kill: () => process.kill(process.pid, 'SIGKILL'),
   stderr: () => {
-    for (let i = 0; i < 20_000; i++) process.stderr.write(`line ${i} of a very long log that nobody reads to its end\n`);
+    for (let i = 0; i < 20_000; i++) writeAll(`line ${i} of a very long log that nobody reads to its end\n`, 2);
     process.exit(101);
   },
   oom: (cell) => emit({ event: 'failed', cell, kind: 'out_of_memory', where: 'device', message: 'the cell needs 9 GB of pages, 1 GB is free; lower the batch', usable: true }),
