@@ -1,11 +1,8 @@
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
 import type { EngineList } from '../activities/engine-commands.ts';
 import type { Backend, JsonObject } from '../workflows/contracts.ts';
 import { cpuClass, servedQueues } from '../workflows/queues.ts';
-import { startControlWorker } from '../workers/control.ts';
 import { migrateDatabase } from '../workers/database-setup.ts';
-import { startEngineWorker } from '../workers/engine.ts';
-import { runUntilSignal, type WorkerHandle } from '../workers/runtime.ts';
+import type { WorkerHandle } from '../workers/runtime.ts';
 import { endWithParent, reportReady } from '../workers/stack-worker.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
@@ -20,7 +17,6 @@ export const worker: Command = {
     { flags: '--cpu', about: 'an engine on the CPU' },
     { flags: '--gpu <n>', about: 'an engine on GPU n' },
     { flags: '--slots <n>', about: 'engines that run at once', fallback: '1' },
-    { flags: '--threads <n>', about: 'CPU threads of each engine, where the sweep names none' },
   ],
   async run(context, _args, options) {
     if (!options.control && !options.cpu && options.gpu === undefined) {
@@ -43,13 +39,17 @@ export const worker: Command = {
       void handle.kill();
     });
     reportReady();
+    const { runUntilSignal } = await import('../workers/runtime.ts');
     const end = await runUntilSignal(handle);
     if (end === 'fault') throw new UsageError(`this worker stopped by itself: ${handle.fault()}`, EXIT.failed);
     return EXIT.done;
   },
 };
 
+// The worker half of the SDK takes a second to load; only a worker pays for it.
 async function control(context: Context): Promise<WorkerHandle> {
+  const { startControlWorker } = await import('../workers/control.ts');
+  const { aggregateSweep } = await import('../activities/aggregate-sweep.ts');
   const { databaseUrl, temporal } = await context.addresses();
   await migrateDatabase(databaseUrl);
   return await startControlWorker({
@@ -70,9 +70,9 @@ async function engine(context: Context, options: Options): Promise<WorkerHandle>
   const env: Record<string, string> = { ...config.engineEnvironment };
   // One worker, one GPU: the engine then sees it as device 0.
   if (gpu !== null) env.CUDA_VISIBLE_DEVICES = String(gpu);
-  if (options.threads !== undefined) env.GPU_RUNNER_THREADS = String(positiveInteger(options.threads, '--threads'));
   const features = ((devices.cpu as JsonObject | undefined)?.features ?? []) as string[];
   const deviceClass = config.deviceClass ?? (backend === 'cpu' ? cpuClass(features) : 'any');
+  const { startEngineWorker } = await import('../workers/engine.ts');
   return await startEngineWorker({
     temporal,
     databaseUrl,
