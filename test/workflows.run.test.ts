@@ -14,7 +14,7 @@ import { sweepWorkflowId } from '../workflows/messages.ts';
 import { engineQueue } from '../workflows/queues.ts';
 import { until } from './support/conditions.ts';
 import { fakeEngine } from './support/fake-engine.ts';
-import { scriptedPlan } from './support/plans.ts';
+import { scriptedPlan } from './support/scripted-plan.ts';
 import {
   expectedHashes,
   FAST,

@@ -20,7 +20,7 @@ import type { SweepWorkflowResult, WorkflowPolicy } from '../../workflows/contra
 import { engineQueue } from '../../workflows/queues.ts';
 import { isAlive, until } from './conditions.ts';
 import { type FakeScript, fakeEngine, fakeModel } from './fake-engine.ts';
-import { type ScriptedPlan, scriptedPlan } from './plans.ts';
+import { type ScriptedPlan, scriptedPlan } from './scripted-plan.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
 // Failures of activities are what these tests are about; the SDK logs each of them as a warning.
