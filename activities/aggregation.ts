@@ -1,7 +1,7 @@
 /** The activity shell of aggregation on `kv.db`; what is computed stands in `aggregate-sweep.ts`. */
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import { type Db, databaseFailure } from './database.ts';
-import { readSweepNo } from './ledger/sweep-number.ts';
+import * as ledger from './ledger.ts';
 
 export interface AggregationActivities {
   aggregate(sweepId: string): Promise<void>;
@@ -20,13 +20,15 @@ export function createAggregationActivities({ db, aggregateSweep }: AggregationD
     async aggregate(sweepId) {
       const context = Context.current();
       try {
-        const sweepNo = await readSweepNo(db, sweepId);
+        const { sweepNo } = await ledger.readSweep(db, sweepId);
         await aggregateSweep(db, sweepNo, () => {
           context.cancellationSignal.throwIfAborted();
           context.heartbeat();
         });
       } catch (error) {
         if (context.cancellationSignal.aborted) throw context.cancellationSignal.reason;
+        if (error instanceof ledger.LedgerRefusal)
+          throw ApplicationFailure.nonRetryable(error.message, 'LedgerRefusal');
         throw databaseFailure(error);
       }
     },

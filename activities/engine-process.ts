@@ -34,9 +34,9 @@ export interface EngineExit {
 
 export interface EngineProcess extends AsyncDisposable {
   readonly pid: number;
-  /** When the engine last wrote a whole event (`performance.now`); the heartbeat hangs on it. */
-  readonly lastEventAt: number;
   readonly closed: Promise<EngineExit>;
+  /** Nothing more will come of it: it has ended or broken the protocol. */
+  readonly ended: boolean;
   send(request: EngineRequest): Promise<void>;
   /** The next event; throws an {@link EngineFault} on a stall, a broken protocol or the engine's end. */
   next(options: { stallMs: number; signal?: AbortSignal }): Promise<EngineEvent>;
@@ -62,7 +62,6 @@ export function startEngine(command: EngineCommand, limits: EngineLimits = ENGIN
   const tail = ring(limits.stderrBytes);
   const queue: EngineEvent[] = [];
   let fault: EngineFault | null = null;
-  let lastEventAt = performance.now();
   let expected = 0;
   let wake: () => void = () => {};
   let drained: () => void = () => {};
@@ -91,7 +90,6 @@ export function startEngine(command: EngineCommand, limits: EngineLimits = ENGIN
       const event = parseEvent(line);
       if (event.n !== expected) throw new Error(`the engine lost a line: event ${event.n} where ${expected} was due`);
       expected++;
-      lastEventAt = performance.now();
       queue.push(event);
       wake();
       if (queue.length >= limits.queueEvents) {
@@ -132,8 +130,8 @@ export function startEngine(command: EngineCommand, limits: EngineLimits = ENGIN
   const engine: EngineProcess = {
     pid: pid ?? -1,
     closed,
-    get lastEventAt() {
-      return lastEventAt;
+    get ended() {
+      return fault !== null && queue.length === 0;
     },
     async send(request) {
       const line = `${JSON.stringify(request)}\n`;

@@ -92,13 +92,15 @@ export function verdict(fault: EngineFault, tries: number): 'again' | 'fail' | '
   return tries < CLASS_RULES[fault.class].tries ? 'again' : 'fail';
 }
 
-/** A fault of the whole group (at load, or of the host) as Temporal sees it: short, without prompts or paths. */
+/**
+ * A fault of the whole group (at load, or of the host) as Temporal sees it: one plain sentence. The fault itself is
+ * not its `cause`: its stack and stderr tail do not belong into a history; the worker's log and `cell_error` have them.
+ */
 export function asGroupFailure(fault: EngineFault): ApplicationFailure {
   return ApplicationFailure.create({
     type: fault.class,
     message: `${fault.kind}: ${fault.message}`.slice(0, 500),
     nonRetryable: !CLASS_RULES[fault.class].retryable,
-    cause: fault,
   });
 }
 

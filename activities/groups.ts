@@ -208,6 +208,8 @@ class GroupAttempt {
 
   /** The group's engine, started if need be. A crash at load is tried again; other faults are the whole group's. */
   private async warmEngine(claim: Claim, cell: ClaimedCell): Promise<WarmEngine> {
+    // An engine that died after its last cell must not cost the next cell a try.
+    if (this.engine?.process.ended) await this.discard();
     if (this.engine) return this.engine;
     const { model, backend, threads } = cell.run;
     const path = await this.deps.models.resolve(model);
@@ -244,6 +246,12 @@ class GroupAttempt {
       return ApplicationFailure.retryable('the worker was told to stop at once', 'WorkerStopped');
     }
     if (error instanceof EngineFault) {
+      this.context.log.warn('the group failed', {
+        ...this.lease,
+        kind: error.kind,
+        tail: error.tail,
+        error: String(error),
+      });
       await this.discard();
       if (drainsWorker(error)) this.deps.drain.drain(`${error.kind}: ${error.message}`);
       await this.end('failed').catch(() => {}); // the failure itself says more than a second one would

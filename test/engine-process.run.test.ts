@@ -175,11 +175,10 @@ test('the engine sees the environment it is given and no other', async () => {
 });
 
 test('an engine goes when its parent is killed with SIGKILL', async () => {
-  const holder = spawn(
-    process.execPath,
-    ['--import', './tools/typescript.mjs', 'test/support/engine-holder.ts'],
-    { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const holder = spawn(process.execPath, ['--import', './tools/typescript.mjs', 'test/support/engine-holder.ts'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let out = '';
   holder.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text;

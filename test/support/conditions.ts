@@ -12,7 +12,8 @@ export async function until<T>(
   for (let waitMs = 5; ; waitMs = Math.min(waitMs * 1.5, 100)) {
     try {
       const value = await probe();
-      if (value !== false && value !== null && value !== undefined) return value as Exclude<T, false | null | undefined>;
+      if (value !== false && value !== null && value !== undefined)
+        return value as Exclude<T, false | null | undefined>;
       last = value;
     } catch (error) {
       last = error;

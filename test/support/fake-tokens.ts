@@ -8,7 +8,9 @@ export function expectedHashes(labels: readonly string[], prompts: number): Reco
   for (const label of labels) {
     for (let i = 0; i < prompts; i++) {
       const key = `test/${i}`;
-      const digest = createHash('sha256').update(`${label}|${key}|0|${sampleSeed(1, key, 0)}`).digest();
+      const digest = createHash('sha256')
+        .update(`${label}|${key}|0|${sampleSeed(1, key, 0)}`)
+        .digest();
       const bytes = Buffer.alloc(12);
       for (let t = 0; t < 3; t++) bytes.writeUInt32LE(digest.readUInt16LE(2 * t), 4 * t);
       hashes[`${label}/${i}/0`] = createHash('sha256').update(bytes).digest('hex');

@@ -1,8 +1,9 @@
 /** One Temporal development server for the whole run; each test file takes a namespace of its own on it. */
+
+import type { TestProject } from 'vitest/node';
 import { findTemporalBinary, readConfig } from '../../workers/config.ts';
 import { freePort } from '../../workers/ports.ts';
 import { startTemporal } from '../../workers/temporal-server.ts';
-import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
   export interface ProvidedContext {

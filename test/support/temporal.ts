@@ -13,15 +13,18 @@ import type { AggregateSweep } from '../../activities/aggregation.ts';
 import { type Db, query } from '../../activities/database.ts';
 import * as ledger from '../../activities/ledger.ts';
 import { type StartOptions, sweepResult, wakeSweep } from '../../activities/sweep-client.ts';
-import { type EngineWorkerConfig, startEngineWorker } from '../../workers/engine.ts';
 import { startControlWorker } from '../../workers/control.ts';
-import type { TemporalTarget, WorkerHandle } from '../../workers/runtime.ts';
+import { type EngineWorkerConfig, startEngineWorker } from '../../workers/engine.ts';
+import { installRuntime, type TemporalTarget, type WorkerHandle } from '../../workers/runtime.ts';
 import type { SweepWorkflowResult, WorkflowPolicy } from '../../workflows/contracts.ts';
 import { engineQueue } from '../../workflows/queues.ts';
 import { isAlive, until } from './conditions.ts';
+import { type FakeScript, fakeEngine, fakeModel } from './fake-engine.ts';
+import { type ScriptedPlan, scriptedPlan } from './scripted-plan.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
-import { fakeEngine, fakeModel, type FakeScript } from './fake-engine.ts';
-import { type ScriptedPlan, scriptedPlan } from './plans.ts';
+
+// Failures of activities are what these tests are about; the SDK logs each of them as a warning.
+installRuntime('ERROR');
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -184,7 +187,9 @@ function launched(client: Client, db: Db, id: string, sweepNo: number): Launched
       );
     },
     async starts() {
-      const rows = await query<{ n: number }>(db, 'select sum(tries)::int as n from cell where sweep_no = $1', [sweepNo]);
+      const rows = await query<{ n: number }>(db, 'select sum(tries)::int as n from cell where sweep_no = $1', [
+        sweepNo,
+      ]);
       return rows[0]!.n;
     },
     async status() {
@@ -227,7 +232,10 @@ async function makeNamespace(connection: Connection, namespace: string): Promise
 /** Workflows that a failed test leaves open would keep its workers busy while they stop. */
 async function endLeftRunning(client: Client): Promise<void> {
   for await (const open of client.workflow.list({ query: "ExecutionStatus = 'Running'" })) {
-    await client.workflow.getHandle(open.workflowId, open.runId).terminate('the test is over').catch(() => {});
+    await client.workflow
+      .getHandle(open.workflowId, open.runId)
+      .terminate('the test is over')
+      .catch(() => {});
   }
 }
 

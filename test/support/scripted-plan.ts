@@ -35,7 +35,10 @@ const GENERATE: CellRun['workload'] = {
 
 export function scriptedPlan(input: ScriptedPlan): SweepPlan {
   const nPrompts = input.prompts ?? 2;
-  const prompts: PromptPlan[] = Array.from({ length: nPrompts }, (_, i) => ({ key: `test/${i}`, prompt: `prompt ${i}` }));
+  const prompts: PromptPlan[] = Array.from({ length: nPrompts }, (_, i) => ({
+    key: `test/${i}`,
+    prompt: `prompt ${i}`,
+  }));
   const promptSet = sha(prompts);
   const workload = input.workload ?? GENERATE;
   const timed = 'throughput' in workload;
@@ -80,13 +83,15 @@ export function scriptedPlan(input: ScriptedPlan): SweepPlan {
       estMs: null,
     };
   };
-  const groups = input.groups.map((scripts, groupNo): GroupPlan => ({
-    engineKey: input.engineKey ?? 'fake-engine',
-    queue: input.queue ?? engineQueue('cpu'),
-    estMs: null,
-    canary: input.canaries?.includes(groupNo) ?? false,
-    cells: scripts.map((fake, i) => cell(fake, groupNo, i)),
-  }));
+  const groups = input.groups.map(
+    (scripts, groupNo): GroupPlan => ({
+      engineKey: input.engineKey ?? 'fake-engine',
+      queue: input.queue ?? engineQueue('cpu'),
+      estMs: null,
+      canary: input.canaries?.includes(groupNo) ?? false,
+      cells: scripts.map((fake, i) => cell(fake, groupNo, i)),
+    }),
+  );
   const spec = { name: input.id, groups: input.groups as unknown as JsonObject[] };
   return {
     id: input.id,
