@@ -7,6 +7,6 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    globalSetup: ['test/support/temporal-setup.ts'],
+    globalSetup: ['test/support/postgres.ts', 'test/support/temporal-setup.ts'],
   },
 });
