@@ -25,6 +25,30 @@ export interface Estimate {
   version: string;
 }
 
+/** Scored tokens of one prompt on both sides: sums of natural-log probabilities, and how many tokens. */
+export interface ScoredPair {
+  promptKey: string;
+  logprobBase: number;
+  logprobComp: number;
+  tokensBase: number;
+  tokensComp: number;
+}
+
+/** ln perplexity minus that of the baseline, over the prompts that both scored. */
+const LOG_PPL: Statistic<ScoredPair> = {
+  name: 'log_ppl',
+  sums: (pair) => [pair.logprobBase, pair.tokensBase, pair.logprobComp, pair.tokensComp],
+  value: ([base, nBase, comp, nComp]) => base! / nBase! - comp! / nComp!,
+};
+
+export function perplexityEstimates(
+  pairs: readonly ScoredPair[],
+  seed: number,
+  resamples = DEFAULT_RESAMPLES,
+): Estimate[] {
+  return estimate(pairs, LOG_PPL, seed, resamples);
+}
+
 export interface CellPairs {
   shifts: readonly LengthShift[];
   /** Empty if the times must not be compared. */
@@ -80,7 +104,7 @@ function excessOf(
   resamples: number,
 ): Estimate[] {
   const result = excess(shifts, noise, name, seed, resamples);
-  return result ? [row(`excess_${name}`, result, result.n, result.nClusters, resamples, seed)] : [];
+  return result ? [row(`excess_share_${name}`, result, result.n, result.nClusters, resamples, seed)] : [];
 }
 
 function row(

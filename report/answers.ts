@@ -153,7 +153,7 @@ function lengthLine(entry: LengthEntry, setting: GenerationSetting): string {
   if (entry.inert) return `${name}: did not act on these prompts`;
   if (summary.n === 0 || summary.ratioOfMeans === null) return `${name}: no pair of answers to compare`;
   const interval = entry.estimates.ratio_of_means;
-  const range = interval ? ` (95 % interval ${fixed(interval.lo, 2)} to ${fixed(interval.hi, 2)})` : '';
+  const range = interval ? ` (95\u00a0% interval ${fixed(interval.lo, 2)} to ${fixed(interval.hi, 2)})` : '';
   const shares = [
     `${percent(summary.gt50!.value)} changed by more than half`,
     `${percent(summary.longer50!.value)} longer by half or more`,

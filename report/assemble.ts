@@ -105,7 +105,8 @@ function noiseFloor(cells: readonly GenerateCell[]): NoiseFloor | null {
 function mergeBatches(cells: readonly GenerateCell[]): GenerateCell[][] {
   const groups = new Map<string, GenerateCell[]>();
   for (const cell of byBatch(cells)) {
-    if (cell.shifts.length === 0) continue;
+    // an inert cell has no pairs to compare, but is told as inert
+    if (cell.shifts.length === 0 && !cell.inert) continue;
     const rows = cell.shifts.map((row) => [
       row.promptKey,
       row.replicate,

@@ -96,9 +96,9 @@ export type EstimateName =
   | 'ratio_of_means'
   | 'geo_ratio'
   | 'mean_log_ratio'
-  | 'excess_gt50'
-  | 'excess_longer50'
-  | 'excess_shorter50'
+  | 'excess_share_gt50'
+  | 'excess_share_longer50'
+  | 'excess_share_shorter50'
   | 'x_tokens_faster'
   | 'y_answers_longer'
   | 'service_ratio';

@@ -20,7 +20,7 @@ export function figure(x: number): string {
 }
 
 export function percent(share: number, digits = 0): string {
-  return `${fixed(share * 100, digits)} %`;
+  return `${fixed(share * 100, digits)}\u00a0%`;
 }
 
 export function ratio(x: number): string {

@@ -92,7 +92,7 @@ function excess(
   entries: readonly LengthEntry[],
   colors: ReadonlyMap<string, string>,
 ): Markup | '' {
-  const measured = entries.filter((e) => e.noise && e.estimates.excess_gt50);
+  const measured = entries.filter((e) => e.noise && e.estimates.excess_share_gt50);
   if (measured.length === 0) return '';
   const points = (x: number) => `${x > 0 ? '+' : ''}${minus(fixed(100 * x, 0))}`;
   const column = (name: 'gt50' | 'longer50') => [
@@ -100,14 +100,14 @@ function excess(
     {
       head: 'excess, points',
       cell: (e: LengthEntry) => {
-        const x = e.estimates[`excess_${name}`];
+        const x = e.estimates[`excess_share_${name}`];
         return x ? withInterval(points(x.value), x, points) : '–';
       },
     },
     {
       head: 'p',
       hint: 'one-sided sign-flip test against the noise floor',
-      cell: (e: LengthEntry) => pOf(e.estimates[`excess_${name}`]),
+      cell: (e: LengthEntry) => pOf(e.estimates[`excess_share_${name}`]),
     },
   ];
   return table(

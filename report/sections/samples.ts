@@ -16,12 +16,12 @@ ${
 }</section>`;
 }
 
-/** Length of the common beginning, not ending within a surrogate pair. */
+/** Length of the common beginning, in whole words (or all of the shorter text). */
 export function commonPrefix(a: string, b: string): number {
   let i = 0;
   while (i < a.length && i < b.length && a[i] === b[i]) i++;
-  const last = a.charCodeAt(i - 1);
-  return i > 0 && last >= 0xd800 && last <= 0xdbff ? i - 1 : i;
+  if (i === a.length || i === b.length) return i;
+  return a.slice(0, i).search(/\S*$/);
 }
 
 function storyPart(story: Story, colors: ReadonlyMap<string, string>): Markup {
