@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
 import { type Db, openDatabase, query } from '../../activities/database.ts';
+import { closeDatabase } from '../../migrations/000006_reader.ts';
 import { TEMPLATE } from './postgres.ts';
 
 export interface TestDatabase {
@@ -32,6 +33,7 @@ export function useDatabase(options: { template?: string | null } = {}): TestDat
     const template = options.template === undefined ? TEMPLATE : options.template;
     await createDatabase(admin, name, template ?? 'template0');
     db = openDatabase(url, { max: 10, applicationName: 'test file' });
+    if (template !== null) await closeDatabase(db as never);
   });
   afterEach(async () => {
     // A closed connection takes a moment to leave the server's list.
