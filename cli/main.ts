@@ -80,7 +80,7 @@ const TOLD: Record<string, number> = {
   DatasetError: EXIT.usage,
   SpecConflict: EXIT.usage,
   LedgerRefusal: EXIT.usage,
-  QueryRefused: EXIT.usage,
+  QueryRefusal: EXIT.usage,
   EngineUnavailable: EXIT.failed,
   NoStack: EXIT.failed,
   StackRuns: EXIT.failed,

@@ -55,7 +55,7 @@ async function control(context: Context): Promise<WorkerHandle> {
   return await startControlWorker({
     temporal,
     databaseUrl,
-    aggregateSweep,
+    aggregateSweep: (db, sweepNo, heartbeat) => aggregateSweep(db, sweepNo, { heartbeat }),
     bundle: { cacheDir: context.config.paths.state },
   });
 }
