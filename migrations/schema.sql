@@ -397,7 +397,7 @@ create view kv.cells (sweep, cell_no, cell_key, status, model, model_sha, worklo
     (c.run #>> '{workload,generate,max_new_tokens}'::text[])::integer AS max_new_tokens,
     c.run #> '{workload,generate,sampling}'::text[] AS sampling,
     p.meta ->> 'template_sha'::text AS template_sha,
-    COALESCE(r.provenance ->> 'chat_template_sha'::text, m.meta ->> 'chat_template_sha'::text) AS chat_template_sha,
+    encode(sha256(convert_to(COALESCE(c.run #>> '{model,chat_template}'::text[], m.meta ->> 'chat_template'::text), 'UTF8'::name)), 'hex'::text) AS chat_template_sha,
         CASE
             WHEN jsonb_typeof(r.summary -> 'stop_ids'::text) = 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text.value::integer AS value
                FROM jsonb_array_elements_text(r.summary -> 'stop_ids'::text) jsonb_array_elements_text(value))
@@ -787,7 +787,7 @@ create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl
             count(*) AS samples,
             sum(scored.n) AS n,
             exp((- sum(scored.sum)) / sum(scored.n)::double precision) AS ppl,
-            sum(scored.hits) / sum(scored.n)::double precision AS top1
+            sum(scored.hits) / sum(scored.n) FILTER (WHERE scored.hits IS NOT NULL)::double precision AS top1
            FROM scored
           GROUP BY scored.key
         )
@@ -1043,7 +1043,7 @@ comment on column kv.cells.noise_kind is 'seed, batch, backend or rerun for a no
 comment on column kv.cells.max_new_tokens is 'cap on the tokens of an answer';
 comment on column kv.cells.sampling is 'greedy, or temperature and its limits';
 comment on column kv.cells.template_sha is 'sha256 of the prompt template of the data set, hex';
-comment on column kv.cells.chat_template_sha is 'sha256 of the chat template, hex';
+comment on column kv.cells.chat_template_sha is 'sha256 of the chat template text, hex; null if the model has none';
 comment on column kv.cells.stop_ids is 'token ids that end an answer';
 comment on column kv.cells.engine is 'version of the engine that ran it';
 comment on column kv.cells.numerics is 'numerics version of the engine: output bits are equal within one';
