@@ -190,6 +190,44 @@ export interface Model {
   sha: Buffer;
 }
 
+export interface NewestRun {
+  axes: Json | null;
+  backend: string | null;
+  baseline_key: Buffer | null;
+  batch: number | null;
+  cell_no: number | null;
+  compressor: string | null;
+  dataset: string | null;
+  derived: Json | null;
+  effective: Json | null;
+  err_class: string | null;
+  est_ms: number | null;
+  finished_at: Timestamp | null;
+  group_no: number | null;
+  invariant: boolean | null;
+  is_baseline: boolean | null;
+  key: Buffer | null;
+  label: string | null;
+  lease: string | null;
+  model: string | null;
+  model_sha: Buffer | null;
+  n_alarms: number | null;
+  n_planned: number | null;
+  noise_kind: string | null;
+  noise_no: number | null;
+  prompt_set: Buffer | null;
+  provenance: Json | null;
+  requested: Json | null;
+  reused_from: number | null;
+  run: Json | null;
+  started_at: Timestamp | null;
+  status: string | null;
+  summary: Json | null;
+  sweep_no: number | null;
+  tries: number | null;
+  workload: string | null;
+}
+
 export interface Output {
   bytes: Buffer | null;
   sha: Buffer;
@@ -318,6 +356,7 @@ export interface DB {
   kept: Kept;
   length_shift: LengthShift;
   model: Model;
+  newest_run: NewestRun;
   output: Output;
   prompt: Prompt;
   prompt_set: PromptSet;
