@@ -78,6 +78,12 @@ export function resample<Row>(
   return values.subarray(0, kept);
 }
 
+/** Clusters that bring equal sums give every resample the same total: drawing would only confirm it. */
+function allEqual<Row>(clusters: readonly Row[][], statistic: Statistic<Row>): boolean {
+  const parts = clusters.map((cluster) => JSON.stringify(addUp(cluster, statistic)));
+  return parts.every((part) => part === parts[0]);
+}
+
 /** Value with its 95 % percentile interval; null if no row takes part. */
 export function bootstrap<Row>(
   clusters: readonly Row[][],
@@ -87,6 +93,7 @@ export function bootstrap<Row>(
 ): Interval | null {
   const value = pointValue(clusters, statistic);
   if (value === null || !Number.isFinite(value)) return null;
+  if (allEqual(clusters, statistic)) return { value, lo: value, hi: value };
   const sorted = ascending(resample(clusters, statistic, seed, resamples));
   return { value, lo: quantileSorted(sorted, 0.025)!, hi: quantileSorted(sorted, 0.975)! };
 }

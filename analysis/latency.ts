@@ -43,8 +43,8 @@ export function sampleTimes(side: SampleSide): SampleTimes | null {
 export interface PairTimes {
   promptKey: string;
   replicate: number;
-  base: SampleTimes;
-  comp: SampleTimes;
+  base: Omit<SampleTimes, 'e2eMs'>;
+  comp: Omit<SampleTimes, 'e2eMs'>;
   /** service_comp / service_base */
   timeRatio: number;
   /** Faster per token and yet later done. */

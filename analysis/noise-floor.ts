@@ -55,7 +55,7 @@ export function noisePairs(rows: readonly LengthShift[], noise: readonly LengthS
 function excessStatistic(name: ShareName): Statistic<NoisePair> {
   const { event } = SHARES[name];
   return {
-    name: `excess_${name}`,
+    name: `excess_share_${name}`,
     sums: (pair) => [Number(event(pair.dComp)) - Number(event(pair.dNoise)), 1],
     value: ([difference, n]) => difference! / n!,
   };
@@ -98,5 +98,5 @@ export function excessTest(
     (pairs) =>
       pairs.reduce((sum, pair) => sum + Number(event(pair.dComp)) - Number(event(pair.dNoise)), 0) / pairs.length,
   );
-  return signFlip(e, e.length, `kvsweep-perm-1|excess_${name}|${seed}`, 'upper', flips);
+  return signFlip(e, e.length, `kvsweep-perm-1|excess_share_${name}|${seed}`, 'upper', flips);
 }

@@ -53,6 +53,8 @@ export function signFlip(
   flips = DEFAULT_FLIPS,
 ): FlipResult {
   const statistic = sums.reduce((total, s) => total + s, 0) / n;
+  // nothing to flip: every resample ties
+  if (sums.every((s) => s === 0)) return { statistic, hits: flips, p: 1 };
   const measure = (t: number) => (sides === 'two' ? Math.abs(t) : t);
   const random = SplitMix64.fromKey(key);
   let hits = 0;
