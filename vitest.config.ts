@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Each file in a process of its own: the Temporal runtime and the pools are per process.
+    // Real servers and native modules: processes, not threads; and room for a busy machine.
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,

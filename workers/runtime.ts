@@ -65,21 +65,30 @@ export async function runAll(workers: readonly Worker[], close: () => Promise<vo
   }
 }
 
+/** After a kill the groups are given back; an idle long poll that the server does not end is not waited for. */
+const KILLED_MS = 3_000;
+
 /**
  * Owns SIGTERM and SIGINT until the handle is done: the first one drains, the second kills. Returns the reason of
  * the end: `signal`, `fault` (the host's) or `stopped`.
  */
 export async function runUntilSignal(handle: WorkerHandle): Promise<'signal' | 'fault' | 'stopped'> {
   let signals = 0;
+  let killed!: () => void;
+  const afterKill = new Promise<void>((resolve) => {
+    killed = () => {
+      setTimeout(resolve, KILLED_MS);
+    };
+  });
   const onSignal = (name: NodeJS.Signals) => {
     signals++;
     if (signals === 1) handle.drain(name);
-    else void handle.kill();
+    else if (signals === 2) void handle.kill().finally(killed);
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   try {
-    await handle.done;
+    await Promise.race([handle.done, afterKill]);
     return signals > 0 ? 'signal' : handle.fault() === null ? 'stopped' : 'fault';
   } finally {
     process.off('SIGTERM', onSignal);

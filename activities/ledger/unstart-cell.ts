@@ -12,7 +12,7 @@ export async function unstartCell(db: Db, { sweepNo, cellNo, lease }: CellLease)
     `-- unstartCell
      update cell
         set tries = greatest(tries - 1, 0)
-      where sweep_no = $1 and cell_no = $2 and lease = $3 and status = 'leased'`,
+      where sweep_no = $1 and cell_no = $2 and lease = $3 and coalesce(status, '') = 'leased'`,
     [sweepNo, cellNo, lease],
   );
 }

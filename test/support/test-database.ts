@@ -1,10 +1,12 @@
-/** A Postgres server and a migrated database for one test file. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Db, openDatabase } from '../../activities/database.ts';
-import { migrate } from '../../migrations/migrate.ts';
-import { startPostgres } from '../../workers/embedded-postgres.ts';
+/**
+ * A database for a file whose workers stay connected from test to test: cloned as `useDatabase` clones it, but
+ * checked for connections left open only at its end.
+ */
+import { randomBytes } from 'node:crypto';
+import { inject } from 'vitest';
+import { type Db, openDatabase, query } from '../../activities/database.ts';
+import { until } from './conditions.ts';
+import { TEMPLATE } from './postgres.ts';
 
 export interface TestDatabase extends AsyncDisposable {
   url: string;
@@ -12,18 +14,26 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 export async function openTestDatabase(): Promise<TestDatabase> {
-  const folder = await mkdtemp(join(tmpdir(), 'kvsweep-pg-'));
-  await chmod(folder, 0o755); // as root, Postgres runs as another user
-  const server = await startPostgres({ dataDir: join(folder, 'data'), settings: { fsync: 'off' } });
-  const db = openDatabase(server.url);
-  await migrate(db);
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const serverUrl = inject('postgresUrl');
+  const admin = openDatabase(serverUrl, { max: 1, applicationName: 'test admin' });
+  // Two files may clone the template at once; Postgres refuses one of them for a moment.
+  await until(`database ${name}`, async () => {
+    await query(admin, `create database ${name} template ${TEMPLATE}`);
+    return true;
+  });
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  const db = openDatabase(url.href, { applicationName: 'test file' });
   return {
-    url: server.url,
+    url: url.href,
     db,
     async [Symbol.asyncDispose]() {
       await db.destroy();
-      await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      const open = 'select application_name from pg_stat_activity where datname = $1';
+      await until('no connection is left open', async () => (await query(admin, open, [name])).length === 0, 5_000);
+      await query(admin, `drop database ${name}`);
+      await admin.destroy();
     },
   };
 }
