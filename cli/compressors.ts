@@ -32,7 +32,7 @@ function explain(row: CompressorRow): string {
     const fallback = p.default === undefined || p.default === null ? '' : `default ${String(p.default)}`;
     lines.push(`  ${p.name.padEnd(16)} ${[p.type, range, fallback].filter(Boolean).join('; ')}${p.meaning ? `. ${p.meaning}` : ''}`);
   }
-  for (const [alias, targets] of Object.entries(row.input_aliases ?? {})) lines.push(`  ${alias.padEnd(16)} sets ${targets.join(' and ')}`);
+  for (const [alias, targets] of Object.entries(row.input_aliases ?? {})) lines.push(`  ${alias.padEnd(16)} ${Array.isArray(targets) ? `sets ${targets.join(' and ')}` : `means ${targets}`}`);
   for (const rule of row.rules ?? []) lines.push(`  rule: ${rule}`);
   return lines.join('\n');
 }

@@ -2,9 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { readSweep } from '../activities/ledger.ts';
 import { aggregateSweepNow } from '../activities/sweep-client.ts';
-import { threeAnswers } from '../report/answers.ts';
-import { readReport } from '../report/data.ts';
-import { renderReport } from '../report/html.ts';
 import { type Command, EXIT } from './command.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
 
@@ -19,6 +16,10 @@ export const report: Command = {
     await readSweep(db, sweepId);
     // What is shown must be as new as the rows; the aggregation does nothing where it is.
     await aggregateSweepNow((await context.temporal()).workflow, sweepId);
+    // The chart library takes a second to load; only a report pays for it.
+    const { readReport } = await import('../report/data.ts');
+    const { renderReport } = await import('../report/html.ts');
+    const { threeAnswers } = await import('../report/answers.ts');
     const model = await readReport(db, sweepId);
     const file = typeof options.out === 'string' ? resolve(options.out) : join(context.config.paths.reports, `${sweepId}.html`);
     await mkdir(dirname(file), { recursive: true });
