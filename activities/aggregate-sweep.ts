@@ -37,8 +37,6 @@ import {
 } from './ledger.ts';
 
 export interface AggregateOptions {
-  /** Called after every cell. */
-  heartbeat?: (done: number, total: number) => void;
   /** Seed of all resampling. */
   seed?: number;
   /** Bootstrap resamples; the default of the analysis if absent. */
@@ -52,10 +50,11 @@ export interface AggregateResult {
 
 const DEFAULT_SEED = 42;
 
-/** Brings the aggregates of a sweep up to date. */
+/** Brings the aggregates of a sweep up to date. @param heartbeat called after every cell; what it throws ends the work */
 export async function aggregateSweep(
   db: Db,
   sweepNo: number,
+  heartbeat: (done: number, total: number) => void = () => {},
   options: AggregateOptions = {},
 ): Promise<AggregateResult> {
   const cells = await staleCells(db, sweepNo, ANALYSIS_VERSION);
@@ -63,7 +62,7 @@ export async function aggregateSweep(
   for (const [i, cell] of cells.entries()) {
     if (cell.workload === 'score') await aggregateScores(db, cell, options);
     else await aggregateLengths(db, cell, noise, options);
-    options.heartbeat?.(i + 1, cells.length);
+    heartbeat(i + 1, cells.length);
     // bootstraps keep the event loop busy: let timers and heartbeats through between two cells
     await new Promise((resume) => setImmediate(resume));
   }
