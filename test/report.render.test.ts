@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { answersText, threeAnswers } from '../report/answers.ts';
-import { histogramBars } from '../report/charts.ts';
+import { histogramBars } from '../report/charts/lengths.ts';
 import { renderReport } from '../report/html.ts';
 import { limitsOf } from '../report/limits.ts';
 import type { ReportModel } from '../report/model.ts';
@@ -62,9 +62,9 @@ test('model output and prompts cannot break out of their text', async () => {
 
 test('every chart has a text for those who do not see it, in a wide and a narrow form', () => {
   const charts = page.match(/<svg role="img" aria-label="[^"]{60,}"/g) ?? [];
-  // decode, prefill, lengths, latency
-  expect(charts).toHaveLength(8);
-  expect(page.match(/<figcaption>/g)).toHaveLength(4);
+  // decode, prefill, histograms, densities, latency
+  expect(charts).toHaveLength(10);
+  expect(page.match(/<figcaption>/g)).toHaveLength(5);
 });
 
 test('every colour of the page exists in both themes, with enough contrast', () => {
