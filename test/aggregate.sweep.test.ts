@@ -36,7 +36,10 @@ test('length differences, noise floor and intervals of a sweep reach the views',
   const beats: number[] = [];
   const heartbeat = (done: number) => void beats.push(done);
   expect(await aggregateSweep(database.db, sweepNo, heartbeat, { resamples: 500 })).toEqual({ cells: 3 });
-  expect(beats).toEqual([1, 2, 3]);
+  // the cells before, after each statistic of one that has pairs; then the cell itself
+  expect([...new Set(beats)]).toEqual([0, 1, 2, 3]);
+  expect(beats.at(-1)).toBe(3);
+  expect(beats.length).toBeGreaterThan(20);
 
   const key = plans[2]!.plan.key;
   const shifts = await all('select * from kv.length_shift where cell_key = $1 order by prompt_key', [key]);

@@ -3,6 +3,7 @@ import { answersText, threeAnswers } from '../report/answers.ts';
 import { histogramBars } from '../report/charts/lengths.ts';
 import { renderReport } from '../report/html.ts';
 import { limitsOf } from '../report/limits.ts';
+import { renderMarkdown } from '../report/markdown.ts';
 import type { ReportModel } from '../report/model.ts';
 import { THEME } from '../report/palette.ts';
 import { commonPrefix } from '../report/sections/samples.ts';
@@ -168,4 +169,19 @@ test('more batch sizes than bars can show become lines', async () => {
     setting!.points.filter((p) => p.batch === 1).map((p) => ({ ...p, batch })),
   );
   expect(await renderReport(many)).toContain('aria-label="Lines of the decode rate');
+});
+
+test('the Markdown form has the same headline and table, and escapes what prompts and labels say', () => {
+  const odd = structuredClone(model);
+  odd.sweep.id = 'a_b|c';
+  odd.generations[0]!.stories[0]!.promptKey = '<b>*x*';
+  const text = renderMarkdown(odd);
+  expect(text).toMatch(/^# kvsweep: a\\_b\\\|c\n/);
+  expect(text).toContain('\\<b\\>\\*x\\* under kivi-2');
+  expect(text).toContain(
+    '| phase | prompt tokens | batch | uncompressed, tokens/s | streaming\\_llm-128 | kivi-4 | kivi-2 |',
+  );
+  expect(text.split('\n').filter((line) => line.startsWith('| decode') || line.startsWith('| prefill'))).toHaveLength(
+    8,
+  );
 });
