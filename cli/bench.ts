@@ -15,7 +15,17 @@ export const bench: Command = {
       stdio: ['ignore', 'inherit', 'inherit'],
       cancelSignal: context.interrupted,
     });
-    if (run.code === 'ENOENT') throw new UsageError(`the engine ${context.config.enginePath} is not built; run \`npm run bootstrap\``, EXIT.failed);
-    return run.isCanceled ? EXIT.interrupted : run.exitCode === 2 ? EXIT.usage : run.exitCode === 0 ? EXIT.done : EXIT.failed;
+    if (run.code === 'ENOENT')
+      throw new UsageError(
+        `the engine ${context.config.enginePath} is not built; run \`npm run bootstrap\``,
+        EXIT.failed,
+      );
+    return run.isCanceled
+      ? EXIT.interrupted
+      : run.exitCode === 2
+        ? EXIT.usage
+        : run.exitCode === 0
+          ? EXIT.done
+          : EXIT.failed;
   },
 };

@@ -7,7 +7,12 @@ export const datasets: Command = {
   name: 'datasets',
   about: 'data sets that a spec can name, and the kinds of your own',
   async run(context) {
-    const named = namedDatasets(context.config.dataFolder).map(({ name, ref, present }) => ({ name, kind: ref.kind, present, path: ref.path ?? null }));
+    const named = namedDatasets(context.config.dataFolder).map(({ name, ref, present }) => ({
+      name,
+      kind: ref.kind,
+      present,
+      path: ref.path ?? null,
+    }));
     const kinds = describeDatasets();
     const text = `by name:\n${renderTable(named)}\n\nby kind, as \`dataset: {kind: ..., path: ...}\`:\n${renderTable(
       kinds.map((k) => ({ kind: k.kind, needs: (k.needs as string[]).join(', '), about: k.title })),

@@ -12,7 +12,8 @@ export function deviceClassOf(devices: JsonObject, backend: Backend, threads: nu
   const { cpu, gpus } = shape.parse(devices);
   if (backend === 'cuda') {
     const name = gpus?.[0]?.name;
-    if (name === undefined) throw new UsageError('backend cuda: the engine sees no GPU on this host (`gpu-runner devices`)');
+    if (name === undefined)
+      throw new UsageError('backend cuda: the engine sees no GPU on this host (`gpu-runner devices`)');
     return name;
   }
   return `${cpu.name} x ${threads ?? cpu.cores}`;

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { sql } from 'kysely';
-import { namedDatasets } from '../activities/planning.ts';
 import { MODELS } from '../activities/model-catalogue.ts';
+import { namedDatasets } from '../activities/planning.ts';
 import { deadQueues } from '../activities/queues.ts';
 import { findTemporalBinary } from '../workers/config.ts';
 import { readStackState, runningStack } from '../workers/stack-state.ts';
@@ -76,7 +76,9 @@ const CHECKS: { check: string; remedy: string; look(context: Context): Promise<s
     remedy: 'check DATABASE_URL, or start the local stack with `kvsweep up`',
     look: async (context) => {
       const { rows } = await sql<{ version: string; n: number }>`
-        select current_setting('server_version') as version, (select count(*) from cell where status = 'leased') as n`.execute(await context.db());
+        select current_setting('server_version') as version, (select count(*) from cell where status = 'leased') as n`.execute(
+        await context.db(),
+      );
       return `version ${rows[0]!.version}, ${rows[0]!.n} cells leased`;
     },
   },
@@ -114,7 +116,9 @@ export const doctor: Command = {
         findings.push({ check, ok: false, found: error instanceof Error ? error.message : String(error), remedy });
       }
     }
-    const text = findings.map((f) => `${f.ok ? 'ok     ' : 'PROBLEM'} ${f.check}: ${f.found}${f.ok ? '' : `\n        ${f.remedy}`}`);
+    const text = findings.map(
+      (f) => `${f.ok ? 'ok     ' : 'PROBLEM'} ${f.check}: ${f.found}${f.ok ? '' : `\n        ${f.remedy}`}`,
+    );
     context.result(findings, text.join('\n'));
     return findings.every((f) => f.ok) ? EXIT.done : EXIT.failed;
   },

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
+import { realpathSync } from 'node:fs';
 /** `kvsweep`: the table of commands and nothing else; `cli/main.ts` makes a program of it. */
 import { pathToFileURL } from 'node:url';
-import { realpathSync } from 'node:fs';
 import { bench } from './bench.ts';
 import { cancel } from './cancel.ts';
 import type { Command } from './command.ts';

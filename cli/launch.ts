@@ -38,14 +38,20 @@ export const launch: Command = {
     for (const note of notes) context.note(`note: ${note}`);
     const total = plan.groups.reduce((sum, g) => sum + g.cells.length, 0);
     const parts = [`sweep ${plan.id}: ${total} cells`];
-    if (inserted.attached) parts.push(inserted.added > 0 ? `${inserted.added} added to the launched sweep` : 'attached to the launched sweep');
+    if (inserted.attached)
+      parts.push(
+        inserted.added > 0 ? `${inserted.added} added to the launched sweep` : 'attached to the launched sweep',
+      );
     if (inserted.reused > 0) parts.push(`${inserted.reused} reused from finished sweeps`);
     context.note(parts.join(', '));
     const before = await readSweep(db, plan.id);
     const ended = before.status === 'finished' || before.status === 'stopped' || before.status === 'cancelled';
     await wakeSweep((await context.temporal()).workflow, plan.id);
     if (!options.watch) {
-      context.result({ ...inserted, cells: total }, `launched ${plan.id}; \`kvsweep watch ${plan.id}\` shows its progress`);
+      context.result(
+        { ...inserted, cells: total },
+        `launched ${plan.id}; \`kvsweep watch ${plan.id}\` shows its progress`,
+      );
       return EXIT.done;
     }
     return await watchSweep(context, plan.id, { answers: true, ...(ended ? { afterRun: before.runNo } : {}) });
@@ -55,12 +61,18 @@ export const launch: Command = {
 async function checkSize(context: Context, { plan }: PreparedLaunch, options: Options): Promise<void> {
   const cells = plan.groups.reduce((sum, g) => sum + g.cells.length, 0);
   const max = positiveInteger(options.maxCells, '--max-cells');
-  if (cells > max) throw new UsageError(`the grid has ${cells} cells, more than --max-cells ${max}; shorten a list or raise the limit`);
+  if (cells > max)
+    throw new UsageError(
+      `the grid has ${cells} cells, more than --max-cells ${max}; shorten a list or raise the limit`,
+    );
   if (options.yes || cells <= ASK_ABOVE || !process.stdin.isTTY) return;
   const estMs = plan.groups.reduce((sum, g) => sum + (g.estMs ?? 0), 0);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(`launch ${cells} cells, very roughly ${durationText(estMs)} of one worker? [y/N] `, { signal: context.interrupted });
+    const answer = await terminal.question(
+      `launch ${cells} cells, very roughly ${durationText(estMs)} of one worker? [y/N] `,
+      { signal: context.interrupted },
+    );
     if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('not launched', EXIT.failed);
   } finally {
     terminal.close();

@@ -14,13 +14,28 @@ export const logs: Command = {
     if (options.cell === undefined) {
       const failures = await readFailures(db, sweep.sweepNo);
       if (context.json || failures.length > 0) {
-        context.rows(failures.map((f) => ({ cell: f.cellNo, compressor: f.label, batch: f.batch ?? 'max', workload: f.workload, status: f.status, class: f.errClass, kind: f.errKind ?? '', tries: f.tries, message: f.message ?? '' })));
+        context.rows(
+          failures.map((f) => ({
+            cell: f.cellNo,
+            compressor: f.label,
+            batch: f.batch ?? 'max',
+            workload: f.workload,
+            status: f.status,
+            class: f.errClass,
+            kind: f.errKind ?? '',
+            tries: f.tries,
+            message: f.message ?? '',
+          })),
+        );
       } else context.print(`${sweep.id}: no cell failed or is lost`);
       return EXIT.done;
     }
     const log = await readCellLog(db, sweep.sweepNo, wholeNumber(options.cell, '--cell'));
     const lines = [`cell ${log.cellNo}, ${log.label}: ${log.status}`];
-    for (const a of log.attempts) lines.push(`attempt on ${a.host ?? 'an unknown host'}, ${a.startedAt.toISOString()} to ${a.endedAt?.toISOString() ?? 'now'}: ${a.outcome ?? 'open'}`);
+    for (const a of log.attempts)
+      lines.push(
+        `attempt on ${a.host ?? 'an unknown host'}, ${a.startedAt.toISOString()} to ${a.endedAt?.toISOString() ?? 'now'}: ${a.outcome ?? 'open'}`,
+      );
     for (const e of log.errors) {
       lines.push(`${e.at.toISOString()} ${e.errClass}${e.kind ? ` (${e.kind})` : ''}: ${e.message ?? ''}`);
       if (e.tail) lines.push(e.tail.replaceAll(/^/gm, '    '));

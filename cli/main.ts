@@ -30,7 +30,8 @@ export async function main(
     const sub = program.command(command.name).description(command.about).exitOverride();
     for (const arg of command.args ?? []) sub.argument(arg);
     for (const option of command.options ?? []) {
-      if (option.many) sub.option(option.flags, option.about, (value: string, all: string[]) => [...(all ?? []), value], undefined);
+      if (option.many)
+        sub.option(option.flags, option.about, (value: string, all: string[]) => [...(all ?? []), value], undefined);
       else sub.option(option.flags, option.about, option.fallback);
     }
     sub.option('--json', 'results as JSON on stdout');
@@ -50,13 +51,24 @@ export async function main(
   }
 }
 
-async function runCommand(command: Command, args: (string | undefined)[], options: Options, streams: Streams, config: Config): Promise<number> {
+async function runCommand(
+  command: Command,
+  args: (string | undefined)[],
+  options: Options,
+  streams: Streams,
+  config: Config,
+): Promise<number> {
   const abort = new AbortController();
   const onSignal = () => abort.abort();
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   try {
-    await using context = createContext({ config, json: options.json === true, interrupted: abort.signal, ...streamsOf(streams) });
+    await using context = createContext({
+      config,
+      json: options.json === true,
+      interrupted: abort.signal,
+      ...streamsOf(streams),
+    });
     return await command.run(context, args, options);
   } catch (error) {
     if (abort.signal.aborted && error instanceof Error && error.name === 'AbortError') return EXIT.interrupted;
@@ -100,7 +112,10 @@ function tellError(thrown: unknown, streams: Streams, config: Config): number {
   const log = join(config.paths.logs, 'cli-errors.log');
   try {
     mkdirSync(config.paths.logs, { recursive: true });
-    appendFileSync(log, `${new Date().toISOString()} ${process.argv.slice(2).join(' ')}\n${error.stack}\n${causes(error)}\n`);
+    appendFileSync(
+      log,
+      `${new Date().toISOString()} ${process.argv.slice(2).join(' ')}\n${error.stack}\n${causes(error)}\n`,
+    );
   } catch {
     // The log is a help, not the message: an unwritable folder must not hide the error itself.
   }

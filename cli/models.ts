@@ -14,12 +14,26 @@ export const models: Command = {
     if (file !== undefined) {
       const known = MODELS.find((m) => m.name === file);
       const path = known ? folders.map((f) => join(f, known.file)).find((p) => existsSync(p)) : file;
-      if (path === undefined || !existsSync(path)) throw new UsageError(`model '${file}' was not found; \`kvsweep models\` lists the known ones`);
+      if (path === undefined || !existsSync(path))
+        throw new UsageError(`model '${file}' was not found; \`kvsweep models\` lists the known ones`);
       const raw = await context.engine.inspect(path);
       const { shape, context: length, weightBytes, meta } = modelFacts(raw);
       const { chat_template, ...short } = meta;
-      const summary = { path, sha256: raw.sha256, ...short, shape, context: length, weight_bytes: weightBytes.cpu, chat_template: chat_template !== null };
-      context.result(raw, Object.entries(summary).map(([k, v]) => `${k.padEnd(14)} ${typeof v === 'object' ? JSON.stringify(v) : v}`).join('\n'));
+      const summary = {
+        path,
+        sha256: raw.sha256,
+        ...short,
+        shape,
+        context: length,
+        weight_bytes: weightBytes.cpu,
+        chat_template: chat_template !== null,
+      };
+      context.result(
+        raw,
+        Object.entries(summary)
+          .map(([k, v]) => `${k.padEnd(14)} ${typeof v === 'object' ? JSON.stringify(v) : v}`)
+          .join('\n'),
+      );
       return EXIT.done;
     }
     const listed = MODELS.map((m) => {
@@ -30,7 +44,13 @@ export const models: Command = {
     const others = folders.flatMap((folder) =>
       (existsSync(folder) ? readdirSync(folder) : [])
         .filter((name) => name.endsWith('.gguf') && !MODELS.some((m) => m.file === name))
-        .map((name) => ({ name, present: true, path: join(folder, name), about: modelName(name), source: 'a file of yours' })),
+        .map((name) => ({
+          name,
+          present: true,
+          path: join(folder, name),
+          about: modelName(name),
+          source: 'a file of yours',
+        })),
     );
     context.rows([...listed, ...others]);
     return EXIT.done;

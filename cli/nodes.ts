@@ -9,7 +9,13 @@ export const nodes: Command = {
   options: [{ flags: '--queue <name>', about: 'another queue to ask for, as kv.gpu.h100-80', many: true }],
   async run(context, _args, options) {
     const { workflow } = await context.temporal();
-    const queues = [CONTROL_QUEUE, DATABASE_QUEUE, ...CPU_CLASSES.map((c) => engineQueue('cpu', c)), engineQueue('cuda'), ...((options.queue as string[] | undefined) ?? [])];
+    const queues = [
+      CONTROL_QUEUE,
+      DATABASE_QUEUE,
+      ...CPU_CLASSES.map((c) => engineQueue('cpu', c)),
+      engineQueue('cuda'),
+      ...((options.queue as string[] | undefined) ?? []),
+    ];
     const rows = [];
     for (const queue of queues) {
       for (const p of await livePollers(workflow, queue, Date.now())) {

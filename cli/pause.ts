@@ -1,7 +1,7 @@
 import { setSweepStatus } from '../activities/ledger.ts';
 import { nudgeSweep } from '../activities/sweep-client.ts';
 import { type Command, EXIT } from './command.ts';
-import { reasonOf, REASON } from './reason.ts';
+import { REASON, reasonOf } from './reason.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
 
 export const pause: Command = {
@@ -11,9 +11,17 @@ export const pause: Command = {
   options: [REASON],
   async run(context, [name], options) {
     const sweepId = await sweepOrNewest(context, name);
-    const { old } = await setSweepStatus(await context.db(), { sweepId, status: 'paused', reason: reasonOf(options), user: context.config.user });
+    const { old } = await setSweepStatus(await context.db(), {
+      sweepId,
+      status: 'paused',
+      reason: reasonOf(options),
+      user: context.config.user,
+    });
     await nudgeSweep((await context.temporal()).workflow, sweepId);
-    context.result({ sweep: sweepId, status: 'paused', was: old }, `${sweepId} is paused (it was ${old}); \`kvsweep resume ${sweepId}\` goes on`);
+    context.result(
+      { sweep: sweepId, status: 'paused', was: old },
+      `${sweepId} is paused (it was ${old}); \`kvsweep resume ${sweepId}\` goes on`,
+    );
     return EXIT.done;
   },
 };

@@ -32,7 +32,9 @@ export interface PreparedLaunch {
 /** Reads, checks and plans a spec; nothing is written. */
 export async function prepareLaunch(context: Context, specFile: string, options: Options): Promise<PreparedLaunch> {
   const text = await readFile(specFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`spec ${specFile} cannot be read (${error.code}); give the path of a sweep spec, as sweeps/quickstart.yaml`);
+    throw new UsageError(
+      `spec ${specFile} cannot be read (${error.code}); give the path of a sweep spec, as sweeps/quickstart.yaml`,
+    );
   });
   const spec = parseSpec(text, specFile);
   const { config } = context;
@@ -79,7 +81,11 @@ async function chooseBackend(context: Context, wanted: 'auto' | Backend, engine:
 type Reason = { cell: CellPlan; runs: boolean; reason: string };
 
 /** Why each cell would run or not; without a database every cell is new. */
-export async function reasons(context: Context, plan: SweepPlan, fresh: boolean): Promise<{ rows: Reason[]; database: boolean }> {
+export async function reasons(
+  context: Context,
+  plan: SweepPlan,
+  fresh: boolean,
+): Promise<{ rows: Reason[]; database: boolean }> {
   const cells = plan.groups.flatMap((g) => g.cells);
   let db: Awaited<ReturnType<Context['db']>>;
   try {
@@ -90,11 +96,18 @@ export async function reasons(context: Context, plan: SweepPlan, fresh: boolean)
   }
   const sweep = await findSweep(db, plan.id);
   const known = new Map((sweep ? await readCells(db, sweep.sweepNo) : []).map((c) => [c.key, c]));
-  const finished = fresh ? new Map<string, string>() : await readFinishedKeys(db, cells.map((c) => c.key));
+  const finished = fresh
+    ? new Map<string, string>()
+    : await readFinishedKeys(
+        db,
+        cells.map((c) => c.key),
+      );
   const rows = cells.map((cell): Reason => {
     const own = known.get(cell.key);
-    if (own?.status === 'done') return { cell, runs: false, reason: own.reusedFrom ? `reused from ${own.reusedFrom}` : 'done' };
-    if (own?.status === 'failed') return { cell, runs: false, reason: 'failed; `kvsweep resume --failed` runs it again' };
+    if (own?.status === 'done')
+      return { cell, runs: false, reason: own.reusedFrom ? `reused from ${own.reusedFrom}` : 'done' };
+    if (own?.status === 'failed')
+      return { cell, runs: false, reason: 'failed; `kvsweep resume --failed` runs it again' };
     const other = finished.get(cell.key);
     if (!own && other) return { cell, runs: false, reason: `reused from ${other}` };
     return { cell, runs: true, reason: own ? own.status : 'new' };
@@ -120,7 +133,13 @@ export async function showPlan(context: Context, { plan, notes }: PreparedLaunch
   const counts = { cells: rows.length, run: rows.filter((r) => r.runs).length, groups: plan.groups.length };
   if (context.json) {
     const cells = rows.map(({ cell, runs, reason }) => ({ ...cell, runs, reason }) as unknown as JsonObject);
-    context.print(JSON.stringify({ id: plan.id, spec_sha: plan.specSha, ...counts, est_ms: estMs, missing_queues: missing, notes, cells }, null, 2));
+    context.print(
+      JSON.stringify(
+        { id: plan.id, spec_sha: plan.specSha, ...counts, est_ms: estMs, missing_queues: missing, notes, cells },
+        null,
+        2,
+      ),
+    );
     return;
   }
   context.print(renderTable(table));
@@ -128,13 +147,16 @@ export async function showPlan(context: Context, { plan, notes }: PreparedLaunch
     `\n${counts.cells} cells, ${counts.run} to run, in ${counts.groups} groups; very roughly ${durationText(estMs)} on one worker`,
   );
   for (const note of notes) context.print(`note: ${note}`);
-  if (!database) context.print('note: no database is reachable, so nothing is known of finished cells; `kvsweep up` starts one');
+  if (!database)
+    context.print('note: no database is reachable, so nothing is known of finished cells; `kvsweep up` starts one');
   if (missing.length > 0) context.print(`note: no worker polls ${missing.join(', ')}`);
 }
 
 export function workloadText(cell: Pick<CellPlan, 'workload' | 'axes'>): string {
   const { model: _m, compressor: _c, batch: _b, workload: _w, ...axes } = cell.axes;
-  const parts = Object.entries(axes).map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`);
+  const parts = Object.entries(axes).map(
+    ([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`,
+  );
   return [cell.workload, ...parts].join(' ');
 }
 

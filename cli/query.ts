@@ -25,11 +25,15 @@ export const query: Command = {
     const format = context.json ? 'json' : oneOf(options.format, FORMATS, '--format');
     const text = await queryText(sql, options);
     const { databaseUrl } = await context.addresses();
-    const result = await runReadOnly(await readerUrl(databaseUrl), options.explain === true ? `explain ${text}` : text, {
-      timeoutMs: positiveInteger(options.timeout, '--timeout') * 1000,
-      maxRows: positiveInteger(options.maxRows, '--max-rows'),
-      params: (options.param as string[] | undefined) ?? [],
-    });
+    const result = await runReadOnly(
+      await readerUrl(databaseUrl),
+      options.explain === true ? `explain ${text}` : text,
+      {
+        timeoutMs: positiveInteger(options.timeout, '--timeout') * 1000,
+        maxRows: positiveInteger(options.maxRows, '--max-rows'),
+        params: (options.param as string[] | undefined) ?? [],
+      },
+    );
     show(context, result, options.explain === true ? 'table' : format, options.explain === true);
     if (result.truncated) {
       const limit = result.truncated === 'rows' ? `--max-rows ${String(options.maxRows)}` : 'the limit of 64 MiB';
@@ -67,7 +71,12 @@ function show(context: Context, result: QueryResult, format: (typeof FORMATS)[nu
   if (format === 'table') {
     // Two columns may have one name; positions keep them apart.
     const keys = columns.map((name, i) => (columns.indexOf(name) === i ? name : `${name} ${i + 1}`));
-    context.print(renderTable(result.rows.map((row) => Object.fromEntries(keys.map((key, i) => [key, row[i]]))), keys));
+    context.print(
+      renderTable(
+        result.rows.map((row) => Object.fromEntries(keys.map((key, i) => [key, row[i]]))),
+        keys,
+      ),
+    );
     return;
   }
   const rows = result.rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));

@@ -21,7 +21,8 @@ export const report: Command = {
     const { renderReport } = await import('../report/html.ts');
     const { threeAnswers } = await import('../report/answers.ts');
     const model = await readReport(db, sweepId);
-    const file = typeof options.out === 'string' ? resolve(options.out) : join(context.config.paths.reports, `${sweepId}.html`);
+    const file =
+      typeof options.out === 'string' ? resolve(options.out) : join(context.config.paths.reports, `${sweepId}.html`);
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, await renderReport(model));
     context.result({ sweep: sweepId, file, answers: threeAnswers(model) }, `report: ${file}`);

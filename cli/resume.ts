@@ -2,7 +2,7 @@ import { readSweep, reopenCells, setSweepStatus } from '../activities/ledger.ts'
 import { wakeSweep } from '../activities/sweep-client.ts';
 import { type Command, EXIT } from './command.ts';
 import type { Context } from './context.ts';
-import { reasonOf, REASON } from './reason.ts';
+import { REASON, reasonOf } from './reason.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
 import { UsageError } from './usage-error.ts';
 import { watchSweep } from './watch.ts';
@@ -34,7 +34,9 @@ export const retry: Command = {
   ],
   async run(context, [name], options) {
     if (typeof options.where !== 'string') {
-      throw new UsageError("retry needs --where 'axis op value', as: --where 'compressor = kivi and error = EngineCrash'; `resume --failed` takes all");
+      throw new UsageError(
+        "retry needs --where 'axis op value', as: --where 'compressor = kivi and error = EngineCrash'; `resume --failed` takes all",
+      );
     }
     const sweepId = await sweepOrNewest(context, name);
     return await goOn(context, sweepId, options.where, reasonOf(options), options.watch === true);
@@ -42,7 +44,13 @@ export const retry: Command = {
 };
 
 /** Rows first, then a wake-up; an open and a closed sweep need no different handling. */
-async function goOn(context: Context, sweepId: string, where: string | null | undefined, reason: string | null, watch: boolean): Promise<number> {
+async function goOn(
+  context: Context,
+  sweepId: string,
+  where: string | null | undefined,
+  reason: string | null,
+  watch: boolean,
+): Promise<number> {
   const db = await context.db();
   const { user } = context.config;
   const sweep = await readSweep(db, sweepId);
@@ -54,6 +62,9 @@ async function goOn(context: Context, sweepId: string, where: string | null | un
     context.note(`${sweepId} goes on (it was ${sweep.status})${opened}`);
     return await watchSweep(context, sweepId, { answers: false });
   }
-  context.result({ sweep: sweepId, was: sweep.status, reopened }, `${sweepId} goes on (it was ${sweep.status})${opened}`);
+  context.result(
+    { sweep: sweepId, was: sweep.status, reopened },
+    `${sweepId} goes on (it was ${sweep.status})${opened}`,
+  );
   return EXIT.done;
 }

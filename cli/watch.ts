@@ -22,7 +22,11 @@ const PERIOD_MS = 1_000;
 const LINE_PERIOD_MS = 15_000;
 
 /** Follows a sweep from its rows; 0 all done, 3 some failed, 1 stopped or all failed, 130 interrupted. */
-export async function watchSweep(context: Context, sweepId: string, options: { answers: boolean; afterRun?: number }): Promise<number> {
+export async function watchSweep(
+  context: Context,
+  sweepId: string,
+  options: { answers: boolean; afterRun?: number },
+): Promise<number> {
   const afterRun = options.afterRun ?? null;
   const db = await context.db();
   const view = process.stderr.isTTY && !context.json ? liveView() : lineView(context);
@@ -35,7 +39,9 @@ export async function watchSweep(context: Context, sweepId: string, options: { a
   }
   if (progress === null || !isOver(progress, afterRun)) {
     view.end(progress);
-    context.note(`the sweep goes on; \`kvsweep watch ${sweepId}\` shows it again, \`kvsweep pause ${sweepId}\` holds it`);
+    context.note(
+      `the sweep goes on; \`kvsweep watch ${sweepId}\` shows it again, \`kvsweep pause ${sweepId}\` holds it`,
+    );
     return EXIT.interrupted;
   }
   view.end(progress);
@@ -48,11 +54,16 @@ export async function watchSweep(context: Context, sweepId: string, options: { a
 
 function exitCode(context: Context, p: Progress): number {
   const { failed, lost, done } = p.counts;
-  if (p.alarms > 0) context.note(`${p.alarms} samples differ from an earlier run of the same cell: the engine was not deterministic`);
+  if (p.alarms > 0)
+    context.note(`${p.alarms} samples differ from an earlier run of the same cell: the engine was not deterministic`);
   if (p.status === 'finished' && failed + lost === 0) return EXIT.done;
   if (p.status === 'cancelled') context.note('the sweep was cancelled; `kvsweep resume` goes on with it');
-  else if (p.status === 'stopped') context.note(`the sweep stopped: ${p.stopReason ?? 'cells are left open'}; \`kvsweep resume\` goes on with it`);
-  else context.note(`${failed} cells failed, ${lost} were lost; \`kvsweep logs ${p.sweepId}\` says why, \`kvsweep resume --failed ${p.sweepId}\` runs them again`);
+  else if (p.status === 'stopped')
+    context.note(`the sweep stopped: ${p.stopReason ?? 'cells are left open'}; \`kvsweep resume\` goes on with it`);
+  else
+    context.note(
+      `${failed} cells failed, ${lost} were lost; \`kvsweep logs ${p.sweepId}\` says why, \`kvsweep resume --failed ${p.sweepId}\` runs them again`,
+    );
   return p.status === 'finished' && done > 0 ? EXIT.partial : EXIT.failed;
 }
 
@@ -82,7 +93,9 @@ function liveView(): View {
   const draw = (text: string) => {
     const width = process.stderr.columns || 80;
     const lines = text.split('\n').map((line) => line.slice(0, width - 1));
-    process.stderr.write(`${drawn > 0 ? `\x1b[${drawn}A` : ''}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
+    process.stderr.write(
+      `${drawn > 0 ? `\x1b[${drawn}A` : ''}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`,
+    );
     drawn = lines.length;
   };
   return {

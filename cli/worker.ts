@@ -1,9 +1,9 @@
 import type { EngineList } from '../activities/engine-commands.ts';
-import type { Backend, JsonObject } from '../workflows/contracts.ts';
-import { cpuClass, servedQueues } from '../workflows/queues.ts';
 import { migrateDatabase } from '../workers/database-setup.ts';
 import type { WorkerHandle } from '../workers/runtime.ts';
 import { endWithParent, reportReady } from '../workers/stack-worker.ts';
+import type { Backend, JsonObject } from '../workflows/contracts.ts';
+import { cpuClass, servedQueues } from '../workflows/queues.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger, wholeNumber } from './options.ts';
@@ -22,7 +22,8 @@ export const worker: Command = {
     if (!options.control && !options.cpu && options.gpu === undefined) {
       throw new UsageError('say what this worker does: --control, --cpu or --gpu N (--control goes with either)');
     }
-    if (options.cpu && options.gpu !== undefined) throw new UsageError('--cpu and --gpu exclude each other: start two workers');
+    if (options.cpu && options.gpu !== undefined)
+      throw new UsageError('--cpu and --gpu exclude each other: start two workers');
     const handles: WorkerHandle[] = [];
     try {
       if (options.control) handles.push(await control(context));
@@ -55,7 +56,7 @@ async function control(context: Context): Promise<WorkerHandle> {
   return await startControlWorker({
     temporal,
     databaseUrl,
-    aggregateSweep: (db, sweepNo, heartbeat) => aggregateSweep(db, sweepNo, { heartbeat }),
+    aggregateSweep,
     bundle: { cacheDir: context.config.paths.state },
   });
 }
@@ -95,7 +96,9 @@ function joined(handles: WorkerHandle[]): WorkerHandle {
   const drain = (reason: string) => {
     for (const handle of handles) handle.drain(reason);
   };
-  const done = Promise.allSettled(handles.map((h) => h.done.finally(() => drain('another worker of this process ended')))).then((ends) => {
+  const done = Promise.allSettled(
+    handles.map((h) => h.done.finally(() => drain('another worker of this process ended'))),
+  ).then((ends) => {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   });
   done.catch(() => undefined);
