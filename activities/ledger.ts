@@ -1,0 +1,25 @@
+/** Every query of kvsweep by its name; one topic a file in `ledger/`. The first argument is always the `Db`. */
+
+export {
+  type CellStatsRow,
+  readPairs,
+  replaceLengthShift,
+  staleCells,
+  upsertCellStats,
+  upsertEstimates,
+} from './ledger/aggregates.ts';
+export { bytesOfTokens, tokensOf } from './ledger/bytes.ts';
+export { type Committed, commitCell } from './ledger/commit.ts';
+export { LedgerRefusal, SpecConflict, StaleAttempt } from './ledger/errors.ts';
+export { type FailGroupInput, failCell, failGroup, recordCellError } from './ledger/failures.ts';
+export { type CompiledFilter, compileFilter } from './ledger/filter.ts';
+export { type EngineBuild, registerEngineBuild, registerHost } from './ledger/hosts.ts';
+export { type AttemptOutcome, claimGroup, endAttempt, releaseGroup, startCell } from './ledger/leases.ts';
+export { type InsertedPlan, type InsertOptions, insertPlan } from './ledger/plans.ts';
+export { applyFailurePolicy } from './ledger/policy.ts';
+export * from './ledger/progress.ts';
+export { loadPrompts, savePromptSet } from './ledger/prompts.ts';
+export { type ReopenInput, reopenCells } from './ledger/reopen.ts';
+export { closeRun, openRun, readSweepStatus, type StatusChange, setSweepStatus } from './ledger/runs.ts';
+export { countOpen, nextGroups, planShards, readOpenQueues } from './ledger/scheduling.ts';
+export * from './ledger/types.ts';
