@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openDatabase, query } from '../activities/database.ts';
 import { freePort, reachableDataDir, startPostgres, stopPostgres } from '../workers/embedded-postgres.ts';
 
@@ -14,10 +14,22 @@ let dataDir: string;
 const children: ChildProcess[] = [];
 const settings = { fsync: 'off' };
 
+/** A cluster made once; each test starts from a copy, since making one takes seconds. */
+let model: string;
+
+beforeAll(async () => {
+  model = await mkdtemp(join(tmpdir(), 'kvsweep-pgmodel-'));
+  await chmod(model, 0o755);
+  await (await startPostgres({ dataDir: join(model, 'data'), settings })).stop();
+});
+
+afterAll(async () => await rm(model, { recursive: true, force: true }));
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kvsweep-pgtest-'));
   await chmod(folder, 0o755);
   dataDir = join(folder, 'data');
+  execFileSync('cp', ['-a', join(model, 'data'), join(model, 'data.password'), folder]);
 });
 
 afterEach(async () => {
