@@ -37,8 +37,6 @@ import {
 } from './ledger.ts';
 
 export interface AggregateOptions {
-  /** Called after every cell. */
-  heartbeat?: (done: number, total: number) => void;
   /** Seed of all resampling. */
   seed?: number;
   /** Bootstrap resamples; the default of the analysis if absent. */
@@ -52,20 +50,24 @@ export interface AggregateResult {
 
 const DEFAULT_SEED = 42;
 
-/** Brings the aggregates of a sweep up to date. */
+/** Brings the aggregates of a sweep up to date. @param heartbeat called after every statistic and cell; what it throws ends the work */
 export async function aggregateSweep(
   db: Db,
   sweepNo: number,
+  heartbeat: (done: number, total: number) => void = () => {},
   options: AggregateOptions = {},
 ): Promise<AggregateResult> {
   const cells = await staleCells(db, sweepNo, ANALYSIS_VERSION);
   const noise = new Map<string, LengthShift[]>();
   for (const [i, cell] of cells.entries()) {
+    const breathe = async (done: number) => {
+      heartbeat(done, cells.length);
+      // a bootstrap keeps the event loop busy: let timers and heartbeats through before the next
+      await new Promise((resume) => setImmediate(resume));
+    };
     if (cell.workload === 'score') await aggregateScores(db, cell, options);
-    else await aggregateLengths(db, cell, noise, options);
-    options.heartbeat?.(i + 1, cells.length);
-    // bootstraps keep the event loop busy: let timers and heartbeats through between two cells
-    await new Promise((resume) => setImmediate(resume));
+    else await aggregateLengths(db, cell, noise, () => breathe(i), options);
+    await breathe(i + 1);
   }
   return { cells: cells.length };
 }
@@ -74,6 +76,7 @@ async function aggregateLengths(
   db: Db,
   cell: StaleCell,
   noiseCache: Map<string, LengthShift[]>,
+  breathe: () => Promise<void>,
   { seed = DEFAULT_SEED, resamples }: AggregateOptions,
 ): Promise<void> {
   const rows = await readPairs(db, cell, cell.baseline);
@@ -82,8 +85,12 @@ async function aggregateLengths(
   const noise = cell.noiseKind === null ? await noiseRows(db, cell, noiseCache) : null;
   if (cell.baseline) {
     await replaceLengthShift(db, cell, cell.baseline, shiftRows(paired.rows, rows, noise && noiseD95(noise)));
-    const estimates = cellEstimates({ shifts: paired.rows, times, noise }, seed, resamples);
-    await upsertEstimates(db, cell, estimates.map(finite));
+    const estimates: Estimate[] = [];
+    for (const estimate of cellEstimates({ shifts: paired.rows, times, noise }, seed, resamples)) {
+      estimates.push(finite(estimate));
+      await breathe();
+    }
+    await upsertEstimates(db, cell, estimates);
   }
   await upsertCellStats(db, cell, ANALYSIS_VERSION, statsRows(rows, paired, times));
 }

@@ -22,7 +22,7 @@ const compressorRow = z.looseObject({
   title: z.string().optional(),
   family: z.string().optional(),
   params: z.array(parameter),
-  input_aliases: z.record(z.string(), z.array(z.string())).optional(),
+  input_aliases: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
   rules: z.array(z.string()).optional(),
   paper: z.string().nullable().optional(),
   source: z.string().nullable().optional(),

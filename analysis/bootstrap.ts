@@ -64,13 +64,19 @@ export function resample<Row>(
   const random = SplitMix64.fromKey(`kvsweep-boot-1|${statistic.name}|${seed}`);
   const parts = clusters.map((cluster) => addUp(cluster, statistic));
   const width = parts.find((part) => part)?.length ?? 0;
+  // parts side by side in one array; a cluster without a part stays at zero
+  const flat = new Float64Array(parts.length * width);
+  parts.forEach((part, i) => {
+    if (part) flat.set(part, i * width);
+  });
   const values = new Float64Array(resamples);
+  const total = new Array<number>(width).fill(0);
   let kept = 0;
   for (let b = 0; b < resamples; b++) {
-    const total = new Array<number>(width).fill(0);
+    total.fill(0);
     for (let i = 0; i < parts.length; i++) {
-      const part = parts[random.below(parts.length)];
-      if (part) for (let k = 0; k < width; k++) total[k]! += part[k]!;
+      const at = random.below(parts.length) * width;
+      for (let k = 0; k < width; k++) total[k]! += flat[at + k]!;
     }
     const value = statistic.value(total);
     if (Number.isFinite(value)) values[kept++] = value;

@@ -57,16 +57,14 @@ export interface CellPairs {
   noise: readonly LengthShift[] | null;
 }
 
-export function cellEstimates(pairs: CellPairs, seed: number, resamples = DEFAULT_RESAMPLES): Estimate[] {
+/** One after the other, so that a caller with much data can breathe between two of them. */
+export function* cellEstimates(pairs: CellPairs, seed: number, resamples = DEFAULT_RESAMPLES): Generator<Estimate> {
   const { shifts, times, noise } = pairs;
-  return [
-    ...LENGTH_STATISTICS.flatMap((statistic) => estimate(shifts, statistic, seed, resamples)),
-    ...ratioTest(shifts, seed),
-    ...LATENCY_STATISTICS.flatMap((statistic) => estimate(times, statistic, seed, resamples)),
-    ...(noise
-      ? (Object.keys(SHARES) as ShareName[]).flatMap((name) => excessOf(shifts, noise, name, seed, resamples))
-      : []),
-  ];
+  for (const statistic of LENGTH_STATISTICS) yield* estimate(shifts, statistic, seed, resamples);
+  yield* ratioTest(shifts, seed);
+  for (const statistic of LATENCY_STATISTICS) yield* estimate(times, statistic, seed, resamples);
+  if (!noise) return;
+  for (const name of Object.keys(SHARES) as ShareName[]) yield* excessOf(shifts, noise, name, seed, resamples);
 }
 
 /** Statistic, interval and what it rests on; nothing if no pair takes part. */

@@ -61,8 +61,8 @@ export interface LengthSummary {
 
 export type DefinedShift = LengthShift & { d: number; dLo: number; dHi: number };
 
-export function defined(rows: readonly LengthShift[]): DefinedShift[] {
-  return rows.filter((row): row is DefinedShift => row.d !== null);
+export function defined<Row extends LengthShift>(rows: readonly Row[]): (Row & DefinedShift)[] {
+  return rows.filter((row): row is Row & DefinedShift => row.d !== null);
 }
 
 export function share(rows: readonly DefinedShift[], name: ShareName): Share | null {

@@ -6,20 +6,23 @@
  */
 import { createHash } from 'node:crypto';
 
-/** High 32 bits of the product of two unsigned 32-bit integers. */
+/** High 32 bits of the product of two unsigned 32-bit integers; every intermediate stays below 2^32. */
 function mulHigh(a: number, b: number): number {
   const a0 = a & 0xffff;
   const a1 = a >>> 16;
   const b0 = b & 0xffff;
   const b1 = b >>> 16;
-  const mid = a1 * b0 + ((a0 * b0) >>> 16); // < 2^33: exact in a double
-  const low = a0 * b1 + (mid % 0x10000);
-  return (a1 * b1 + Math.floor(mid / 0x10000) + Math.floor(low / 0x10000)) >>> 0;
+  const mid = a1 * b0 + ((a0 * b0) >>> 16);
+  const low = a0 * b1 + (mid & 0xffff);
+  return (a1 * b1 + (mid >>> 16) + (low >>> 16)) >>> 0;
 }
 
 export class SplitMix64 {
   #hi: number;
   #lo: number;
+  /** Halves of the last output, fields rather than a returned pair: a pair per draw would cost more than the draw. */
+  #outHi = 0;
+  #outLo = 0;
 
   /** @param state 64 bits; further bits are dropped */
   constructor(state: bigint) {
@@ -36,34 +39,42 @@ export class SplitMix64 {
     return (BigInt(this.#hi) << 32n) | BigInt(this.#lo);
   }
 
-  /** One step; the result's halves as unsigned integers. */
-  #step(): [hi: number, lo: number] {
+  #step(): void {
     const sum = this.#lo + 0x7f4a7c15;
-    this.#hi = (this.#hi + 0x9e3779b9 + (sum > 0xffffffff ? 1 : 0)) >>> 0;
-    this.#lo = sum >>> 0;
-    let hi = this.#hi;
-    let lo = this.#lo;
-    [hi, lo] = [hi ^ (hi >>> 30), lo ^ ((lo >>> 30) | (hi << 2))];
-    [hi, lo] = multiply(hi, lo, 0xbf58476d, 0x1ce4e5b9);
-    [hi, lo] = [hi ^ (hi >>> 27), lo ^ ((lo >>> 27) | (hi << 5))];
-    [hi, lo] = multiply(hi, lo, 0x94d049bb, 0x133111eb);
-    return [(hi ^ (hi >>> 31)) >>> 0, (lo ^ ((lo >>> 31) | (hi << 1))) >>> 0];
+    const lo = sum >>> 0;
+    const hi = (this.#hi + 0x9e3779b9 + (sum > 0xffffffff ? 1 : 0)) >>> 0;
+    this.#lo = lo;
+    this.#hi = hi;
+    // z ^ z >> 30, times 0xBF58476D1CE4E5B9
+    let l = (lo ^ ((lo >>> 30) | (hi << 2))) >>> 0;
+    let h = hi ^ (hi >>> 30);
+    h = (mulHigh(l, 0x1ce4e5b9) + Math.imul(l, 0xbf58476d) + Math.imul(h, 0x1ce4e5b9)) | 0;
+    l = Math.imul(l, 0x1ce4e5b9);
+    // z ^ z >> 27, times 0x94D049BB133111EB
+    l = (l ^ ((l >>> 27) | (h << 5))) >>> 0;
+    h ^= h >>> 27;
+    h = (mulHigh(l, 0x133111eb) + Math.imul(l, 0x94d049bb) + Math.imul(h, 0x133111eb)) | 0;
+    l = Math.imul(l, 0x133111eb);
+    this.#outHi = (h ^ (h >>> 31)) >>> 0;
+    this.#outLo = (l ^ ((l >>> 31) | (h << 1))) >>> 0;
   }
 
   /** The next 64 bits. */
   next(): bigint {
-    const [hi, lo] = this.#step();
-    return (BigInt(hi) << 32n) | BigInt(lo);
+    this.#step();
+    return (BigInt(this.#outHi) << 32n) | BigInt(this.#outLo);
   }
 
   /** The top bit of the next 64. */
   coin(): boolean {
-    return this.#step()[0] >= 0x80000000;
+    this.#step();
+    return this.#outHi >= 0x80000000;
   }
 
   /** Uniform in 0..n-1 for an integer 0 < n < 2^32: ((next() >> 32) * n) >> 32. */
   below(n: number): number {
-    return mulHigh(this.#step()[0], n);
+    this.#step();
+    return mulHigh(this.#outHi, n);
   }
 
   /** Fisher-Yates from the end, in place. */
@@ -74,10 +85,4 @@ export class SplitMix64 {
     }
     return items;
   }
-}
-
-/** Low 64 bits of (hi, lo) * (bHi, bLo), as unsigned halves. */
-function multiply(hi: number, lo: number, bHi: number, bLo: number): [number, number] {
-  const low = lo >>> 0;
-  return [(mulHigh(low, bLo) + Math.imul(low, bHi) + Math.imul(hi, bLo)) >>> 0, Math.imul(low, bLo) >>> 0];
 }

@@ -133,7 +133,7 @@ async function promptsOf(
   const prompts = plan.prompts.map((p, i) => ({
     key: p.key,
     tokens: ids[i]!.slice(0, prompt),
-    continuationTokens: ids[i]!.slice(prompt, prompt + continuation),
+    meta: { continuation_tokens: ids[i]!.slice(prompt, prompt + continuation) },
     ...(p.taskType === undefined ? {} : { taskType: p.taskType }),
   }));
   return { ...plan, sha: sha256(canonicalJson(clean(prompts as unknown as JsonObject))), prompts };

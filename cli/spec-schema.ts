@@ -88,16 +88,24 @@ const compressor = z.union([
 ]);
 
 /** '10%' or a count. */
-const maxFailures = z.union([z.int().min(0), z.string().regex(/^\d+(\.\d+)?%$/, 'write a count or a percentage like 10%')]);
+const maxFailures = z.union([
+  z.int().min(0),
+  z.string().regex(/^\d+(\.\d+)?%$/, 'write a count or a percentage like 10%'),
+]);
 const duration = z.string().regex(/^\d+(\.\d+)?\s*(ms|s|m|h|d)$/, 'write a duration like 90s, 10m or 2h');
 
 /** A sweep spec, version 1 (`README`, section on the spec). */
 export const specSchema = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'use letters, digits, dot, dash and underscore, at most 100'),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'use letters, digits, dot, dash and underscore, at most 100'),
   description: z.string().optional(),
   models: z.array(model).min(1),
   compressors: z.array(compressor).min(1),
-  batch_sizes: z.array(z.union([positive.max(4096), z.literal('max')])).min(1).default([1]),
+  batch_sizes: z
+    .array(z.union([positive.max(4096), z.literal('max')]))
+    .min(1)
+    .default([1]),
   workloads: z.array(workload).min(1),
   baseline_replicates: z.int().min(0).max(10).default(1),
   compressor_replicates: z

@@ -1,7 +1,7 @@
-import { LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { type Document, LineCounter, type Node, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { UsageError } from './usage-error.ts';
 import { type Spec, specSchema } from './spec-schema.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface SpecIssue {
   /** 1-based line of the spec; null if the value has no place (an absent field at the top). */
@@ -37,11 +37,16 @@ export function parseSpec(text: string, file: string): Spec {
   if (syntax.length > 0) throw new SpecError(file, syntax);
   const value: unknown = doc.toJS({ maxAliasCount: 100 });
   if (value === null || value === undefined) {
-    throw new SpecError(file, [{ line: 1, path: '', message: 'the file is empty; a spec needs name, models, compressors and workloads' }]);
+    throw new SpecError(file, [
+      { line: 1, path: '', message: 'the file is empty; a spec needs name, models, compressors and workloads' },
+    ]);
   }
   const result = specSchema.safeParse(value);
   if (result.success) return result.data;
-  throw new SpecError(file, result.error.issues.flatMap((issue) => describe(issue, value, doc, counter)));
+  throw new SpecError(
+    file,
+    result.error.issues.flatMap((issue) => describe(issue, value, doc, counter)),
+  );
 }
 
 /** Line of the node at `path`, or of the closest parent that exists (a missing field is reported at its map). */
@@ -64,7 +69,9 @@ function describe(issue: z.core.$ZodIssue, root: unknown, doc: Document, counter
     }
   }
   const at = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-  return [{ line: lineOf(doc, counter, at), path: pathText(issue.path), message: sentence(issue, valueAt(root, issue.path)) }];
+  return [
+    { line: lineOf(doc, counter, at), path: pathText(issue.path), message: sentence(issue, valueAt(root, issue.path)) },
+  ];
 }
 
 function sentence(issue: z.core.$ZodIssue, value: unknown): string {

@@ -18,7 +18,6 @@ export const up: Command = {
     { flags: '--detach', about: 'return once it is ready and leave it running' },
     { flags: '--workers <n>', about: 'engine workers to start', fallback: '1' },
     { flags: '--gpu <n>', about: 'let the engine worker use GPU n instead of the CPU' },
-    { flags: '--threads <n>', about: 'CPU threads of each engine' },
   ],
   async run(context, _args, options) {
     const running = await runningStack(context.config.paths);
@@ -72,7 +71,7 @@ async function detached(context: Context, options: Options): Promise<number> {
   const logFile = join(config.paths.logs, 'up.log');
   const log = openSync(logFile, 'w');
   const args = [join(config.paths.root, 'dist/cli/index.js'), 'up'];
-  for (const name of ['workers', 'gpu', 'threads'] as const) {
+  for (const name of ['workers', 'gpu'] as const) {
     if (options[name] !== undefined) args.push(`--${name}`, String(options[name]));
   }
   const child = spawn(process.execPath, args, { detached: true, env: config.inherited, stdio: ['ignore', log, log] });

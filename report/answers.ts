@@ -2,7 +2,7 @@
  * The three answers as short text: printed by `npm run demo` and `kvsweep report`, and opening the HTML report. Every
  * number is one of the model's; where something was not measured, the sentence says so.
  */
-import { entryName } from './charts.ts';
+
 import type {
   GenerationSetting,
   LengthEntry,
@@ -11,6 +11,7 @@ import type {
   ThroughputPoint,
   ThroughputSetting,
 } from './model.ts';
+import { entryName } from './names.ts';
 import { figure, fixed, headline, list, percent, plural, ratio, whole } from './words.ts';
 
 export interface AnswerBlock {

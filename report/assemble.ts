@@ -3,7 +3,7 @@ import { clustersOf, FEW_CLUSTERS } from '../analysis/bootstrap.ts';
 import { lengthHistogram } from '../analysis/histogram.ts';
 import { type PairTimes, summariseLatency } from '../analysis/latency.ts';
 import type { LengthShift } from '../analysis/length-shift.ts';
-import { defined, summariseLengths } from '../analysis/length-summary.ts';
+import { type DefinedShift, defined, summariseLengths } from '../analysis/length-summary.ts';
 import { floorOf, noiseD95 } from '../analysis/noise-floor.ts';
 import { holm } from '../analysis/statistics.ts';
 import { kaplanMeier, type LengthObservation } from '../analysis/survival.ts';
@@ -19,6 +19,9 @@ import type {
   Story,
 } from './model.ts';
 
+/** A length difference held against the noise floor; null = no floor, or no D. */
+export type JudgedShift = LengthShift & { beyondNoise: boolean | null };
+
 /** One finished `generate` cell with its pairs; a noise cell is paired with the baseline it replicates. */
 export interface GenerateCell {
   key: string;
@@ -29,7 +32,7 @@ export interface GenerateCell {
   noiseKind: string | null;
   noiseNo: number | null;
   inert: boolean;
-  shifts: LengthShift[];
+  shifts: JudgedShift[];
   nMissing: number;
   nMismatch: number;
   /** Empty where the device classes differ. */
@@ -170,7 +173,7 @@ function latencyEntry(cell: GenerateCell): LatencyEntry[] {
 }
 
 /** A sample worth reading, still without its texts. */
-export type StoryPick = Pick<Story, 'why' | 'label' | 'batch' | 'promptKey' | 'd' | 'timeRatio' | 'firstDiff'> & {
+export type StoryPick = Omit<Story, 'prompt' | 'base' | 'comp'> & {
   cellKey: string;
   baselineKey: string;
   replicate: number;
@@ -180,7 +183,7 @@ export type StoryPick = Pick<Story, 'why' | 'label' | 'batch' | 'promptKey' | 'd
 export function pickStories(cells: readonly GenerateCell[], byLength = 4, byTime = 2): StoryPick[] {
   const compressed = cells.filter((c) => !c.isBaseline && c.noiseKind === null && !c.inert && c.baselineKey !== null);
   const told = mergeBatches(compressed).map((group) => group[0]!);
-  const candidate = (cell: GenerateCell, row: LengthShift & { d: number }): StoryPick => ({
+  const candidate = (cell: GenerateCell, row: DefinedShift & JudgedShift): StoryPick => ({
     why: row.d < 0 ? 'longest' : 'shortest',
     label: cell.label,
     batch: cell.batch,
@@ -190,6 +193,7 @@ export function pickStories(cells: readonly GenerateCell[], byLength = 4, byTime
     replicate: row.replicate,
     d: row.d,
     firstDiff: row.firstDiff,
+    beyondNoise: row.beyondNoise,
     timeRatio: timeOf(cell, row)?.timeRatio ?? null,
   });
   const same = (a: StoryPick, b: StoryPick) => a.label === b.label && a.promptKey === b.promptKey;

@@ -1,5 +1,5 @@
 /** A chart as a figure: drawn wide and narrow, and the page shows the one that fits. */
-import type { Chart } from './charts.ts';
+import type { Chart } from './charts/base.ts';
 import { html, Markup } from './markup.ts';
 import { toSvg } from './svg.ts';
 

@@ -2,8 +2,8 @@
 import { FEW_CLUSTERS } from '../analysis/bootstrap.ts';
 import { MAX_BOUND_WIDTH } from '../analysis/length-summary.ts';
 import { MAX_DRIFT } from '../analysis/throughput.ts';
-import { entryName } from './charts.ts';
 import type { ReportModel } from './model.ts';
+import { entryName } from './names.ts';
 import { list, percent, plural } from './words.ts';
 
 export function limitsOf(model: ReportModel): string[] {

@@ -38,7 +38,7 @@ figure svg{display:block;max-width:100%;height:auto}
 table{border-collapse:collapse;font-size:.9rem;line-height:1.4;font-variant-numeric:tabular-nums;min-width:100%}
 caption{caption-side:top;max-width:72ch;white-space:normal;text-align:left;color:var(--soft);font-size:.86rem;padding:0 0 .5em}
 th,td{padding:.42em .8em;border-bottom:1px solid var(--rule);vertical-align:baseline;white-space:nowrap}
-thead th{font-weight:500;color:var(--soft);font-size:.84rem;vertical-align:bottom;white-space:normal;line-height:1.3;max-width:9.5em}
+thead th{font-weight:500;color:var(--soft);font-size:.84rem;vertical-align:bottom;white-space:normal;line-height:1.3;max-width:9.5em;min-width:4.6em}
 thead th:has(.swatch){white-space:nowrap;max-width:none}
 tbody th{font-weight:500}
 tr>:first-child{padding-left:0}
@@ -51,11 +51,11 @@ td .ci{display:block;color:var(--soft);font-size:.8rem}
 .story h3{margin-bottom:.1em}
 .story .key{color:var(--soft);font-size:.86rem;margin:0 0 .7em}
 blockquote{margin:.6em 0;padding:.1em 0 .1em 1em;border-left:3px solid var(--rule);color:var(--soft);white-space:pre-wrap;overflow-wrap:anywhere;max-height:9.6em;overflow:auto;font-size:.93rem}
-.both{display:grid;grid-template-columns:1fr 1fr;gap:14px}
+.both{display:grid;grid-template-columns:1fr 1fr;gap:14px;align-items:start}
 .answer{background:var(--panel);border-radius:6px;padding:.8em 1em;min-width:0}
 .answer h4{margin:0 0 .5em;font-size:.86rem;font-weight:600;display:flex;justify-content:space-between;gap:1em;flex-wrap:wrap}
 .answer h4 span{font-weight:400;color:var(--soft)}
-.answer .text{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.89rem;line-height:1.5;max-height:26em;overflow:auto}
+.answer .text{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.89rem;line-height:1.5;max-height:22em;overflow:auto}
 .answer .common{color:var(--soft)}
 .answer mark{background:var(--differ);color:inherit}
 dl{margin:.6em 0;font-size:.9rem}

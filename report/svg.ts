@@ -1,21 +1,20 @@
 /** A Vega-Lite spec to SVG text: no browser, no canvas, no network. */
-import { loader, parse, View } from 'vega';
+import { loader, None, parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-
-/** Specs carry their data; a loader that refuses everything keeps it that way. */
-function offlineLoader() {
-  const refuse = async (uri: string): Promise<never> => {
-    throw new Error(`a chart of the report asked for ${uri}; charts carry their data`);
-  };
-  return { ...loader(), load: refuse, http: refuse, file: refuse };
-}
 
 /** @param label read out instead of the picture */
 export async function toSvg(spec: TopLevelSpec, label: string): Promise<string> {
-  const view = new View(parse(compile(spec).spec), { renderer: 'none', loader: offlineLoader() });
+  // Vega logs a failed request and draws an empty chart: the refusal is kept and thrown here
+  const asked: string[] = [];
+  const refuse = async (uri: string): Promise<never> => {
+    asked.push(uri);
+    throw new Error('refused');
+  };
+  const offline = { ...loader(), load: refuse, http: refuse, file: refuse };
+  const view = new View(parse(compile(spec).spec), { renderer: 'none', loader: offline, logLevel: None });
   try {
     const svg = await view.toSVG();
-    // the picture scales down with a narrow page, never up; ids are not needed and could collide between charts
+    if (asked.length > 0) throw new Error(`a chart of the report asked for ${asked[0]}; charts carry their data`);
     return svg.replace(/^<svg /, `<svg role="img" aria-label="${escapeHtml(label)}" `);
   } finally {
     view.finalize();

@@ -1,49 +1,17 @@
 import { expect, test } from 'vitest';
 import { aggregateSweep } from '../activities/aggregate-sweep.ts';
 import { query } from '../activities/database.ts';
-import { claimGroup, commitCell, insertPlan, openRun, startCell } from '../activities/ledger.ts';
-import type { CellPlan } from '../workflows/plan.ts';
+import { type Made, PROMPTS, storeSweep, tokens } from './fixtures/stored-sweep.ts';
 import { useDatabase } from './support/database.ts';
-import { cellPlan, promptSet, sweepPlan } from './support/plans.ts';
-import { commitInput, outputsOf, sampleRow } from './support/rows.ts';
+import { cellPlan } from './support/plans.ts';
+import type { sampleRow } from './support/rows.ts';
 
 const database = useDatabase();
-const PROMPTS = promptSet(6);
-const tokens = (n: number, from = 1) => Array.from({ length: n }, (_, i) => from + i);
-
-/** Answers in tokens per prompt; `ms` = decode time per token. */
-interface Answers {
-  lists: number[][];
-  usPerToken?: number;
-  over?: Partial<Parameters<typeof commitInput>[2]>;
-  change?: (row: ReturnType<typeof sampleRow>, i: number) => ReturnType<typeof sampleRow>;
-}
-
-/** A finished sweep of the given cells. */
-async function finished(id: string, cells: { plan: CellPlan; answers: Answers }[]): Promise<number> {
-  const { db } = database;
-  const plan = sweepPlan(id, [cells.map((c) => c.plan)], { promptSets: [PROMPTS] });
-  const { sweepNo } = await insertPlan(db, plan);
-  const { runNo } = await openRun(db, id, `run of ${id}`);
-  const lease = `lease of ${id}`;
-  await claimGroup(db, { sweepNo, groupNo: 0, runNo, scheduledMs: 1, lease, hostId: null, maxTries: 3 });
-  for (const [cellNo, { answers }] of cells.entries()) {
-    const { lists, usPerToken = 1000, change = (row) => row, over = {} } = answers;
-    await startCell(db, { sweepNo, cellNo, lease });
-    const samples = lists.map((list, i) =>
-      change(sampleRow(i, list, { decodeUs: list.length * usPerToken, prefillUs: 10_000 }), i),
-    );
-    const input = commitInput({ sweepNo, cellNo, lease }, lists, { samples, outputs: outputsOf(lists), ...over });
-    await commitCell(db, input);
-  }
-  return sweepNo;
-}
-
 const BASE = [100, 100, 100, 80, 8, 40].map((n) => tokens(n));
 const KIVI = [tokens(100), tokens(150), tokens(200, 2), tokens(20), [9], tokens(130)];
 const NOISE = [tokens(100), tokens(100), tokens(100), tokens(80), tokens(8), tokens(44)];
 
-function cells(id: string): { plan: CellPlan; answers: Answers }[] {
+function cells(id: string): Made[] {
   const base = cellPlan(`${id} none`, { prompts: PROMPTS });
   const baselineKey = base.key;
   const noise = cellPlan(`${id} noise`, { prompts: PROMPTS, baselineKey, noise: { kind: 'batch', no: 0 } });
@@ -64,11 +32,14 @@ const all = async (text: string, values: unknown[]) => await query<Record<string
 
 test('length differences, noise floor and intervals of a sweep reach the views', async () => {
   const plans = cells('whole');
-  const sweepNo = await finished('whole', plans);
+  const sweepNo = await storeSweep(database.db, 'whole', plans);
   const beats: number[] = [];
-  const options = { heartbeat: (done: number) => beats.push(done), resamples: 500 };
-  expect(await aggregateSweep(database.db, sweepNo, options)).toEqual({ cells: 3 });
-  expect(beats).toEqual([1, 2, 3]);
+  const heartbeat = (done: number) => void beats.push(done);
+  expect(await aggregateSweep(database.db, sweepNo, heartbeat, { resamples: 500 })).toEqual({ cells: 3 });
+  // the cells before, after each statistic of one that has pairs; then the cell itself
+  expect([...new Set(beats)]).toEqual([0, 1, 2, 3]);
+  expect(beats.at(-1)).toBe(3);
+  expect(beats.length).toBeGreaterThan(20);
 
   const key = plans[2]!.plan.key;
   const shifts = await all('select * from kv.length_shift where cell_key = $1 order by prompt_key', [key]);
@@ -115,12 +86,12 @@ const SNAPSHOT = `
          (select jsonb_agg(to_jsonb(t) - 'computed_at' order by t.cell_no, t.task_type) from cell_stats t where t.sweep_no = $1) as stats`;
 
 test('a second aggregation has nothing to do; a forced one, even twice at once, gives the same rows', async () => {
-  const sweepNo = await finished('again', cells('again'));
-  await aggregateSweep(database.db, sweepNo, { resamples: 200 });
+  const sweepNo = await storeSweep(database.db, 'again', cells('again'));
+  await aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 });
   const before = await all(SNAPSHOT, [sweepNo]);
-  expect(await aggregateSweep(database.db, sweepNo, { resamples: 200 })).toEqual({ cells: 0 });
+  expect(await aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 })).toEqual({ cells: 0 });
   await query(database.db, 'delete from cell_stats where sweep_no = $1', [sweepNo]);
-  await Promise.all([1, 2].map(() => aggregateSweep(database.db, sweepNo, { resamples: 200 })));
+  await Promise.all([1, 2].map(() => aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 })));
   expect(await all(SNAPSHOT, [sweepNo])).toEqual(before);
 });
 
@@ -130,8 +101,8 @@ test('failed samples and other prompt tokens leave no pair and are counted', asy
     if (i === 0) return { ...row, finish: 'error', errorKind: 'numeric', outSha: null, textSha: null };
     return i === 1 ? { ...row, promptSha: 'ff'.repeat(32) } : row;
   };
-  const sweepNo = await finished('holes', plans);
-  await aggregateSweep(database.db, sweepNo, { resamples: 100 });
+  const sweepNo = await storeSweep(database.db, 'holes', plans);
+  await aggregateSweep(database.db, sweepNo, undefined, { resamples: 100 });
   const [row] = await all("select stats from cell_stats where sweep_no = $1 and cell_no = 2 and task_type = ''", [
     sweepNo,
   ]);
@@ -141,8 +112,8 @@ test('failed samples and other prompt tokens leave no pair and are counted', asy
 test('times of another device are not compared', async () => {
   const plans = cells('devices');
   plans[2]!.answers.over = { provenance: { device: { name: 'another' } } };
-  const sweepNo = await finished('devices', plans);
-  await aggregateSweep(database.db, sweepNo, { resamples: 100 });
+  const sweepNo = await storeSweep(database.db, 'devices', plans);
+  await aggregateSweep(database.db, sweepNo, undefined, { resamples: 100 });
   const rows = await all(
     "select statistic from estimate where sweep_no = $1 and cell_no = 2 and statistic = 'service_ratio'",
     [sweepNo],
@@ -159,11 +130,11 @@ test('perplexity is compared over the prompts that both sides scored', async () 
     extra: { logprob_sum: sum(i), n_match: 3 },
   });
   const lists = Array.from({ length: 6 }, () => tokens(10));
-  const sweepNo = await finished('ppl', [
+  const sweepNo = await storeSweep(database.db, 'ppl', [
     { plan: base, answers: { lists, change: scored(() => -20) } },
     { plan: comp, answers: { lists, change: scored((i) => -20 - i) } },
   ]);
-  await aggregateSweep(database.db, sweepNo, { resamples: 500 });
+  await aggregateSweep(database.db, sweepNo, undefined, { resamples: 500 });
   // 60 tokens a side: ln ppl 2 against 135 / 60
   const [row] = await all('select * from kv.perplexity where cell_key = $1', [comp.key]);
   expect(row!.delta).toBeCloseTo(0.25, 12);

@@ -2,8 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { query } from '../activities/database.ts';
-import { engineQueue } from '../workflows/queues.ts';
 import { sweepWorkflowId } from '../workflows/messages.ts';
+import { engineQueue } from '../workflows/queues.ts';
 import { until } from './support/conditions.ts';
 import {
   expectedHashes,
@@ -28,11 +28,9 @@ let queues = 0;
 const freshQueue = () => engineQueue('cpu', `faults-${++queues}`);
 
 async function triesOf(sweep: Launched): Promise<number[]> {
-  const rows = await query<{ tries: number }>(
-    stack.db,
-    'select tries from cell where sweep_no = $1 order by cell_no',
-    [sweep.sweepNo],
-  );
+  const rows = await query<{ tries: number }>(stack.db, 'select tries from cell where sweep_no = $1 order by cell_no', [
+    sweep.sweepNo,
+  ]);
   return rows.map((row) => row.tries);
 }
 

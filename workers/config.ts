@@ -61,7 +61,7 @@ export function readConfig(env: Environment = process.env, root = projectRoot())
     dataFolder: env.KVSWEEP_DATA ? resolve(env.KVSWEEP_DATA) : paths.data,
     temporalBinaries: temporalBinaries(env, paths),
     deviceClass: env.KVSWEEP_DEVICE_CLASS || null,
-    engineEnvironment: pick((name) => ENGINE_ENVIRONMENT.includes(name) || name.startsWith('GPU_RUNNER_')),
+    engineEnvironment: pick((name) => ENGINE_ENVIRONMENT.includes(name) || name === 'KVSWEEP_ISA'),
     inherited: pick((name) => name !== 'DATABASE_URL' && !name.startsWith('TEMPORAL_')),
     host: hostname(),
     user: userName(env),

@@ -1,7 +1,7 @@
 /** Makes the database of a fresh server and brings its schema up to date. */
 import pg from 'pg';
 import { openDatabase } from '../activities/database.ts';
-import { migrateToLatest } from '../migrations/migrate.ts';
+import { migrate } from '../migrations/migrate.ts';
 
 /** Creates database `name` if it is absent, migrates it, and returns `url`. */
 export async function ensureDatabase(adminUrl: string, url: string, name: string): Promise<string> {
@@ -21,7 +21,7 @@ export async function ensureDatabase(adminUrl: string, url: string, name: string
 export async function migrateDatabase(url: string): Promise<void> {
   const db = openDatabase(url, { max: 1, applicationName: 'kvsweep-migrate' });
   try {
-    await migrateToLatest(db);
+    await migrate(db);
   } finally {
     await db.destroy();
   }

@@ -84,7 +84,13 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const args = ['-D', dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
   const child = supervise(join(bin, 'postgres'), args, dataDir, owner);
   const log = collectLog(child, options.onLog);
-  const exited = new Promise<void>((done) => child.once('close', () => done()));
+  // `exit`, not `close`: after a kill -9 of the server the watcher still holds the pipe, and `close` never comes.
+  const exited = new Promise<void>((done) => {
+    child.once('exit', () => {
+      child.stdio[3]?.destroy();
+      done();
+    });
+  });
   const pid = await serverReady(dataDir, port, child, log);
   const urlOf = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
   const stop = async () => {

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 export function projectRoot(from = dirname(fileURLToPath(import.meta.url))): string {
   for (let dir = from; ; dir = dirname(dir)) {
     const file = join(dir, 'package.json');
-    if (existsSync(file) && (JSON.parse(readFileSync(file, 'utf8')) as { name?: string }).name === 'kvsweep') return dir;
+    if (existsSync(file) && (JSON.parse(readFileSync(file, 'utf8')) as { name?: string }).name === 'kvsweep')
+      return dir;
     if (dirname(dir) === dir) throw new Error(`no package.json of kvsweep above ${from}`);
   }
 }

@@ -50,9 +50,8 @@ export interface PromptPlan {
   prompt?: string;
   messages?: { role: string; content: string }[];
   tokens?: number[];
-  /** `score`: the text to be scored after the prompt, or its token ids. */
+  /** `score`: the text to be scored after the prompt; as token ids in `meta.continuation_tokens`. */
   continuation?: string;
-  continuationTokens?: number[];
   references?: string[];
   metric?: string;
   variant?: string;

@@ -1,5 +1,5 @@
 /** What a user waits: more tokens per second do not mean an earlier end of the answer. */
-import { latencyChart } from '../charts.ts';
+import { latencyChart } from '../charts/latency.ts';
 import { figure } from '../figure.ts';
 import { html, type Markup, note, swatch, table } from '../markup.ts';
 import type { LatencyEntry, ReportModel } from '../model.ts';

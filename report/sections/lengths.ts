@@ -1,10 +1,11 @@
 /** Do answers get longer: the distribution of D, beside what two uncompressed runs differ by. */
 import { D_QUANTILES, SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
 import { minus, noiseWords } from '../answers.ts';
-import { entryName, lengthChart } from '../charts.ts';
+import { densityChart, lengthChart } from '../charts/lengths.ts';
 import { figure } from '../figure.ts';
 import { html, type Markup, note, swatch, table } from '../markup.ts';
 import type { Estimated, GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
+import { entryName } from '../names.ts';
 import { fixed, list, percent, plural, pValue, ratio } from '../words.ts';
 
 export async function lengthSection(model: ReportModel, colors: ReadonlyMap<string, string>): Promise<Markup> {
@@ -24,10 +25,12 @@ async function settingPart(
   several: boolean,
 ): Promise<Markup> {
   const shown = setting.lengths.filter((entry) => !entry.inert && entry.summary.n > 0);
+  const density = densityChart(shown, colors);
   return html`${several && html`<h3>${setting.model}, ${setting.dataset}, ${setting.sampling}</h3>`}
 ${baselineWords(setting)}
 ${noiseText(setting)}
 ${shown.length > 0 && (await figure(lengthChart(shown, colors), 'Distribution of D per compressor (bars) and between two uncompressed runs (outline)'))}
+${density && (await figure(density, 'Density of D (Gaussian kernel, bandwidth by Scott), all compressors'))}
 ${shown.length > 0 && [shares(setting, shown, colors), ratios(setting, shown, colors), quantiles(setting, shown, colors)]}`;
 }
 

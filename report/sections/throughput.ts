@@ -1,5 +1,5 @@
 /** How much faster are prefill and decode, at which batch size. */
-import { throughputChart } from '../charts.ts';
+import { throughputChart } from '../charts/throughput.ts';
 import { figure } from '../figure.ts';
 import { html, type Markup, note, swatch, table } from '../markup.ts';
 import type { ReportModel, ThroughputPoint, ThroughputSetting } from '../model.ts';

@@ -240,7 +240,12 @@ async function endLeftRunning(client: Client): Promise<void> {
 }
 
 async function spawnWorker(config: EngineWorkerConfig): Promise<WorkerProcess> {
-  const args = ['--import', './tools/typescript.mjs', 'test/support/worker-process.ts', JSON.stringify({ kind: 'engine', ...config })];
+  const args = [
+    '--import',
+    './tools/typescript.mjs',
+    'test/support/worker-process.ts',
+    JSON.stringify({ kind: 'engine', ...config }),
+  ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = new Promise<number | NodeJS.Signals | null>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal));
