@@ -123,13 +123,33 @@ export interface ShardPlan {
   timeoutMs: number;
 }
 
+/** Overrides of `workflows/retry-policies.ts`; tests shorten times with it, a slow cluster lengthens them. */
+export interface WorkflowPolicy {
+  heartbeatMs?: number;
+  retryInitialMs?: number;
+  maxAttempts?: number;
+  sliceSize?: number;
+  historyEvents?: number;
+}
+
 export interface ShardWorkflowInput extends ShardPlan {
   sweepNo: number;
   runNo: number;
   cursor?: number;
+  policy?: WorkflowPolicy;
 }
 
 export interface SweepWorkflowInput {
+  sweepId: string;
+  policy?: WorkflowPolicy;
+}
+
+export interface SweepWorkflowResult {
+  open: number;
+  passes: number;
+}
+
+export interface AggregateWorkflowInput {
   sweepId: string;
 }
 

@@ -50,6 +50,7 @@ export interface PromptPlan {
   prompt?: string;
   messages?: { role: string; content: string }[];
   tokens?: number[];
+  /** `score`: the text to be scored after the prompt; as token ids in `meta.continuation_tokens`. */
   continuation?: string;
   references?: string[];
   metric?: string;

@@ -77,7 +77,7 @@ async function commitByStatement(db: Db, input: CommitInput): Promise<Committed 
       update cell c
          set ${set.join(', ')}
        where sweep_no = ${params.add(input.sweepNo, 'int')} and cell_no = ${params.add(input.cellNo, 'int')}
-         and lease = ${params.add(input.lease, 'text')} and status = 'leased'
+         and lease = ${params.add(input.lease, 'text')} and coalesce(status, '') = 'leased'
       returning sweep_no, cell_no, n_alarms)
     ${insertion(params, 'sample', samples, SAMPLE_COLUMNS)}
     ${otherInsertions(params, input)}

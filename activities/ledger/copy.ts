@@ -24,7 +24,7 @@ export async function commitByCopy(db: Db, input: CommitInput): Promise<Committe
     // The fence goes first, so that a zombie does not even copy; the row lock holds off a concurrent claim.
     const fenced = await client.query(
       `select from cell
-        where sweep_no = $1 and cell_no = $2 and lease = $3 and status = 'leased'
+        where sweep_no = $1 and cell_no = $2 and lease = $3 and coalesce(status, '') = 'leased'
           for update`,
       [input.sweepNo, input.cellNo, input.lease],
     );

@@ -12,7 +12,7 @@ export async function failCell(db: Db, failure: CellLease & CellFailure): Promis
      with failed as (
        update cell
           set status = 'failed', err_class = $4, finished_at = clock_timestamp()
-        where sweep_no = $1 and cell_no = $2 and lease = $3 and status = 'leased'
+        where sweep_no = $1 and cell_no = $2 and lease = $3 and coalesce(status, '') = 'leased'
        returning sweep_no, cell_no, lease
      ), history as (
        insert into cell_error (sweep_no, cell_no, lease, class, kind, message, tail)

@@ -66,6 +66,12 @@ export async function claimGroup(db: Db, claim: ClaimInput): Promise<Claim> {
 }
 
 /**
+ * A note for every statement that looks for one cell: `coalesce(status, '') = 'leased'` is `status = 'leased'`, written
+ * so that the partial index of open cells is not considered. Without fresh statistics the planner takes that index to
+ * be tiny and reads all open cells of the sweep for each one: 5 ms a cell at 3,000 open cells instead of 0.2 ms.
+ */
+
+/**
  * Marks a start, before the run, so that a cell which kills its worker is counted. `held`: the sweep is not running
  * (paused, stopped), so the cell stays leased and is not started.
  */
@@ -77,13 +83,13 @@ export async function startCell(db: Db, { sweepNo, cellNo, lease }: CellLease): 
        update cell c
           set tries = c.tries + 1, started_at = clock_timestamp()
          from sweep s
-        where c.sweep_no = $1 and c.cell_no = $2 and c.lease = $3 and c.status = 'leased'
+        where c.sweep_no = $1 and c.cell_no = $2 and c.lease = $3 and coalesce(c.status, '') = 'leased'
           and s.sweep_no = c.sweep_no and s.status = 'running'
        returning c.tries
      )
      select (select tries from started) as tries,
             exists (select from cell
-                     where sweep_no = $1 and cell_no = $2 and lease = $3 and status = 'leased') as mine
+                     where sweep_no = $1 and cell_no = $2 and lease = $3 and coalesce(status, '') = 'leased') as mine
        from set_config('synchronous_commit', 'off', true)`,
     [sweepNo, cellNo, lease],
   );

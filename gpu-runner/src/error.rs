@@ -53,6 +53,23 @@ pub enum Error {
     Internal(String),
 }
 
+/// Every kind, in the order of the protocol page. CUDA's own stand here too: readers must know them.
+pub const KINDS: &[&str] = &[
+    "bad_request",
+    "compressor",
+    "unsupported",
+    "prompt_too_long",
+    "template",
+    "numeric",
+    "model_file",
+    "out_of_memory",
+    "kernel_compile",
+    "library_missing",
+    "no_device",
+    "device_lost",
+    "internal",
+];
+
 impl Error {
     /// The fixed name of this kind of failure.
     pub fn kind(&self) -> &'static str {
@@ -72,5 +89,10 @@ impl Error {
     /// Whether the failure belongs to one sample, so that its cell goes on.
     pub fn is_of_sample(&self) -> bool {
         matches!(self, Self::PromptTooLong(_) | Self::Template(_) | Self::Numeric(_))
+    }
+
+    /// Whether the engine can go on with other requests.
+    pub fn is_usable(&self) -> bool {
+        !matches!(self, Self::Internal(_))
     }
 }

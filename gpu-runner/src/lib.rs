@@ -6,12 +6,25 @@
 #![deny(missing_docs)]
 
 pub mod backend;
+pub mod bench;
+pub mod bench_model;
 pub mod cache;
 pub mod compress;
+pub mod devices;
+pub mod engine;
 pub mod error;
+pub mod events;
 pub mod gguf;
+pub mod inspect;
+pub mod list;
 pub mod model;
+pub mod plan;
 pub mod quant;
+pub mod random;
+pub mod request;
+pub mod resolve;
+pub mod selftest;
+pub mod serve;
 pub mod tokenizer;
 
 pub use error::{Error, Result};

@@ -1,6 +1,14 @@
 //! Model shapes, weights and the forward pass.
 
+pub mod config;
+pub mod dummy;
+pub mod file;
+pub mod llama;
 pub mod rope;
+pub mod weights;
+
+pub use config::Config;
+pub use llama::{Llama, Runner, Times};
 
 /// The attention shape of a model. Query head i reads kv head i / (q_heads / kv_heads).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -1,0 +1,122 @@
+import { z } from 'zod';
+
+/**
+ * The shape of a sweep spec. Only the shape: names and parameters of compressors are the engine's business
+ * (`gpu-runner resolve`), data sets are checked by their loaders.
+ */
+const positive = z.int().min(1);
+const listOf = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
+
+const sampling = z.union([
+  z.literal('greedy'),
+  z.strictObject({
+    temperature: z.number().gt(0).max(100),
+    top_k: z.int().min(0).optional(),
+    top_p: z.number().gt(0).max(1).optional(),
+    min_p: z.number().min(0).max(1).optional(),
+    replicates: positive.max(1000).optional(),
+  }),
+]);
+
+const dataset = z.union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })]);
+const scheduler = z.enum(['static', 'continuous']);
+
+const generate = z.strictObject({
+  dataset,
+  prompts: positive,
+  /** Longer or shorter prompts are passed over and counted. */
+  max_prompt_chars: positive.optional(),
+  min_prompt_tokens: positive.optional(),
+  max_prompt_tokens: positive.optional(),
+  max_new_tokens: listOf(positive),
+  min_new_tokens: z.int().min(0).default(0),
+  sampling: listOf(sampling).default('greedy'),
+  chat: z.boolean().default(true),
+  date: z.string().optional(),
+  truncate: z.enum(['none', 'middle', 'middle_retok']).default('middle'),
+  stop_ids: z.array(z.int().min(0)).default([]),
+  stop_strings: z.array(z.string().min(1)).default([]),
+  trace: z.array(z.enum(['kept', 'times'])).default([]),
+  scheduler: scheduler.default('continuous'),
+  invariant: z.boolean().default(true),
+  invariant_rows: positive.default(64),
+  seed: z.int().min(0).default(42),
+});
+
+const throughput = z.strictObject({
+  prompt_tokens: listOf(positive),
+  new_tokens: listOf(positive).default(64),
+  warmup: z.int().min(0).default(1),
+  repeats: z.int().min(5, 'at least 5 repeats are needed for quartiles').default(5),
+  scheduler: scheduler.default('static'),
+  invariant: z.boolean().default(false),
+  invariant_rows: positive.default(64),
+  seed: z.int().min(0).default(42),
+});
+
+const score = z.strictObject({
+  dataset,
+  prompts: positive,
+  prompt_tokens: listOf(positive),
+  new_tokens: listOf(positive),
+  top_k: positive.max(100).default(2),
+  scheduler: scheduler.default('continuous'),
+  invariant: z.boolean().default(true),
+  invariant_rows: positive.default(64),
+  seed: z.int().min(0).default(42),
+});
+
+const oneKey = 'one of generate, throughput or score';
+const workload = z
+  .strictObject({ generate: generate.optional(), throughput: throughput.optional(), score: score.optional() })
+  .refine((w) => Object.values(w).filter((x) => x !== undefined).length === 1, `a workload holds exactly ${oneKey}`);
+
+const model = z.union([
+  z.string().min(1),
+  z.strictObject({
+    path: z.string().min(1),
+    name: z.string().min(1).optional(),
+    chat_template: z.string().min(1).optional(),
+  }),
+]);
+
+const compressor = z.union([
+  z.string().min(1),
+  z
+    .record(z.string(), z.union([z.record(z.string(), z.unknown()), z.array(z.unknown()), z.null()]))
+    .refine((c) => Object.keys(c).length === 1, 'a compressor entry holds one name with its parameters'),
+]);
+
+/** '10%' or a count. */
+const maxFailures = z.union([
+  z.int().min(0),
+  z.string().regex(/^\d+(\.\d+)?%$/, 'write a count or a percentage like 10%'),
+]);
+const duration = z.string().regex(/^\d+(\.\d+)?\s*(ms|s|m|h|d)$/, 'write a duration like 90s, 10m or 2h');
+
+/** A sweep spec, version 1 (`README`, section on the spec). */
+export const specSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'use letters, digits, dot, dash and underscore, at most 100'),
+  description: z.string().optional(),
+  models: z.array(model).min(1),
+  compressors: z.array(compressor).min(1),
+  batch_sizes: z
+    .array(z.union([positive.max(4096), z.literal('max')]))
+    .min(1)
+    .default([1]),
+  workloads: z.array(workload).min(1),
+  baseline_replicates: z.int().min(0).max(10).default(1),
+  compressor_replicates: z
+    .literal(0, 'only 0 is known: replicates of compressed cells serve the robust negatives, which this version lacks')
+    .default(0),
+  backend: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
+  threads: positive.max(1024).optional(),
+  limits: z
+    .strictObject({ max_failures: maxFailures.default('10%'), cell_timeout: duration.default('2h') })
+    .default({ max_failures: '10%', cell_timeout: '2h' }),
+});
+
+export type Spec = z.infer<typeof specSchema>;
+export type SpecWorkload = Spec['workloads'][number];

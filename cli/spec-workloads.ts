@@ -1,0 +1,121 @@
+/** The workloads of a spec as points of the grid, before their prompts are loaded. */
+import type { PromptRequest } from '../activities/planning.ts';
+import type { EngineWorkload, Json, JsonObject, Sampling } from '../workflows/contracts.ts';
+import { expandFields } from '../workflows/expand-axes.ts';
+import type { GridWorkload } from '../workflows/plan-grid.ts';
+import type { Spec, SpecWorkload } from './spec-schema.ts';
+
+export interface WorkloadPoint {
+  /** Null for `throughput`, whose tokens the engine draws from the seed. */
+  prompts: PromptRequest | null;
+  /** Cuts each text into a prompt and a continuation of exactly so many tokens. */
+  cut: { prompt: number; continuation: number } | null;
+  workload: Omit<GridWorkload, 'promptSet' | 'dataset' | 'nPrompts'>;
+}
+
+/** Every workload point of a spec: lists among a workload's numbers and samplings multiply. */
+export function workloadPoints(spec: Pick<Spec, 'workloads'>): WorkloadPoint[] {
+  return spec.workloads.flatMap((w) => {
+    if (w.generate) return generatePoints(w.generate);
+    if (w.throughput) return throughputPoints(w.throughput);
+    return scorePoints(w.score!);
+  });
+}
+
+type Generate = NonNullable<SpecWorkload['generate']>;
+type Throughput = NonNullable<SpecWorkload['throughput']>;
+type Score = NonNullable<SpecWorkload['score']>;
+
+function generatePoints(g: Generate): WorkloadPoint[] {
+  const axes = expandFields({ max_new_tokens: g.max_new_tokens, sampling: g.sampling as Json });
+  return axes.map((point) => {
+    const max = point.max_new_tokens as number;
+    const sampling = point.sampling as Generate['sampling'];
+    const replicates = typeof sampling === 'object' && !Array.isArray(sampling) ? (sampling.replicates ?? 1) : 1;
+    const generate: Extract<EngineWorkload, { generate: unknown }>['generate'] = {
+      max_new_tokens: max,
+      ...(g.min_new_tokens > 0 ? { min_new_tokens: g.min_new_tokens } : {}),
+      sampling: engineSampling(sampling as 'greedy' | JsonObject),
+      chat: g.chat,
+      ...(g.date === undefined ? {} : { date: g.date }),
+      truncate: g.truncate,
+      stop_ids: g.stop_ids,
+      stop_strings: g.stop_strings,
+      trace: g.trace,
+    };
+    const limits = {
+      ...(g.max_prompt_chars === undefined ? {} : { maxPromptChars: g.max_prompt_chars }),
+      ...(g.min_prompt_tokens === undefined ? {} : { minPromptTokens: g.min_prompt_tokens }),
+      ...(g.max_prompt_tokens === undefined ? {} : { maxPromptTokens: g.max_prompt_tokens }),
+    };
+    return {
+      prompts: { dataset: g.dataset, prompts: g.prompts, seed: g.seed, limits, chat: g.chat },
+      cut: null,
+      workload: {
+        kind: 'generate' as const,
+        engine: { generate },
+        ...schedule(g),
+        replicates,
+        axes: { dataset: g.dataset as Json, ...point },
+      },
+    };
+  });
+}
+
+function throughputPoints(t: Throughput): WorkloadPoint[] {
+  const axes = expandFields({ prompt_tokens: t.prompt_tokens, new_tokens: t.new_tokens });
+  return axes.map((point) => ({
+    prompts: null,
+    cut: null,
+    workload: {
+      kind: 'throughput' as const,
+      engine: {
+        throughput: {
+          prompt_tokens: point.prompt_tokens as number,
+          new_tokens: point.new_tokens as number,
+          warmup: t.warmup,
+          repeats: t.repeats,
+          seed: t.seed,
+        },
+      },
+      ...schedule(t),
+      replicates: 1,
+      axes: point,
+    },
+  }));
+}
+
+function scorePoints(s: Score): WorkloadPoint[] {
+  const axes = expandFields({ prompt_tokens: s.prompt_tokens, new_tokens: s.new_tokens });
+  return axes.map((point) => {
+    const cut = { prompt: point.prompt_tokens as number, continuation: point.new_tokens as number };
+    return {
+      // A text that is too short to be cut is passed over.
+      prompts: {
+        dataset: s.dataset,
+        prompts: s.prompts,
+        seed: s.seed,
+        limits: { minPromptTokens: cut.prompt + cut.continuation },
+        chat: false,
+      },
+      cut,
+      workload: {
+        kind: 'score' as const,
+        engine: { score: { top_k: s.top_k } },
+        ...schedule(s),
+        replicates: 1,
+        axes: { dataset: s.dataset as Json, ...point },
+      },
+    };
+  });
+}
+
+function schedule(w: Generate | Throughput | Score) {
+  return { scheduler: w.scheduler, invariant: w.invariant, invariantRows: w.invariant_rows, seed: w.seed };
+}
+
+function engineSampling(sampling: 'greedy' | JsonObject): Sampling {
+  if (sampling === 'greedy') return { greedy: true };
+  const { replicates: _, ...rest } = sampling;
+  return rest as unknown as Sampling;
+}

@@ -1,0 +1,173 @@
+//! A weight matrix in panel form.
+
+use super::panel::{Inputs, Layout, PANEL_ROWS};
+use super::Pool;
+use crate::quant::WeightType;
+
+/// Rows of one tensor, as the file has them.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// Their type.
+    pub ty: WeightType,
+    /// How many.
+    pub rows: usize,
+    /// Their bytes, row after row.
+    pub bytes: &'a [u8],
+    /// If given, packed row i is the file's row order[i]: the channel order of half-split architectures.
+    pub order: Option<&'a [usize]>,
+}
+
+/// Sixteen rows, or fewer at the end of a tensor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PanelAt {
+    pub ty: WeightType,
+    /// First output row.
+    pub row: usize,
+    pub rows: usize,
+    /// Offset of its bytes.
+    pub at: usize,
+}
+
+/// A cache line: the buffer of the panels is aligned to it.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// A matrix [rows, cols] of one or more tensors stacked (Q, K and V; gate and up), each of its own type, with an
+/// optional bias.
+pub struct PackedMatrix {
+    rows: usize,
+    cols: usize,
+    inputs: Inputs,
+    panels: Vec<PanelAt>,
+    lines: Vec<Line>,
+    len: usize,
+    bias: Option<Vec<f32>>,
+}
+
+impl std::fmt::Debug for PackedMatrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PackedMatrix [{}, {}], {} bytes", self.rows, self.cols, self.len)
+    }
+}
+
+impl PackedMatrix {
+    /// Packs tensors of `cols` columns, the rows of the second after those of the first; parallel over panels.
+    ///
+    /// # Panics
+    /// If a tensor's bytes or its order do not fit its shape: the loader has checked them.
+    pub fn pack(cols: usize, parts: &[Rows], pool: &Pool) -> PackedMatrix {
+        let (mut panels, mut sources) = (Vec::new(), Vec::new());
+        let (mut rows, mut len, mut inputs) = (0, 0, Inputs::default());
+        for part in parts {
+            let row_bytes = part.ty.row_bytes(cols);
+            assert_eq!(part.bytes.len(), part.rows * row_bytes, "bytes of {} rows", part.rows);
+            if let Some(order) = part.order {
+                assert!(order.len() == part.rows && order.iter().all(|&i| i < part.rows));
+            }
+            let layout = Layout::of(part.ty);
+            inputs = inputs.or(Inputs::of(part.ty));
+            for first in (0..part.rows).step_by(PANEL_ROWS) {
+                panels.push(PanelAt {
+                    ty: part.ty,
+                    row: rows + first,
+                    rows: PANEL_ROWS.min(part.rows - first),
+                    at: len,
+                });
+                sources.push((part, first));
+                len += cols.div_ceil(layout.cols) * layout.bytes;
+            }
+            rows += part.rows;
+        }
+        let mut lines = vec![Line([0; 64]); len.div_ceil(64)];
+        let base = Bytes(lines.as_mut_ptr().cast());
+        pool.tasks(panels.len(), &|i| {
+            let (panel, (part, first)) = (&panels[i], sources[i]);
+            let layout = Layout::of(panel.ty);
+            let panel_len = cols.div_ceil(layout.cols) * layout.bytes;
+            // SAFETY: panels lie one after the other within `len` <= the buffer's bytes, one task each.
+            let out = unsafe { std::slice::from_raw_parts_mut(base.at(panel.at), panel_len) };
+            let row_bytes = panel.ty.row_bytes(cols);
+            for row in 0..panel.rows {
+                let source = part.order.map_or(first + row, |order| order[first + row]);
+                let bytes = &part.bytes[source * row_bytes..][..row_bytes];
+                for (block, step) in bytes.chunks(layout.file_bytes).zip(out.chunks_exact_mut(layout.bytes)) {
+                    (layout.pack)(block, row, step);
+                }
+            }
+        });
+        PackedMatrix {
+            rows,
+            cols,
+            inputs,
+            panels,
+            lines,
+            len,
+            bias: None,
+        }
+    }
+
+    /// Adds `bias` [rows] to every output.
+    ///
+    /// # Panics
+    /// If it has another length.
+    #[must_use]
+    pub fn with_bias(mut self, bias: Vec<f32>) -> PackedMatrix {
+        assert_eq!(bias.len(), self.rows, "a bias has one value per output row");
+        self.bias = Some(bias);
+        self
+    }
+
+    /// Output rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The forms in which it reads its input.
+    pub fn inputs(&self) -> Inputs {
+        self.inputs
+    }
+
+    /// Bytes held, which one pass over the matrix reads.
+    pub fn bytes(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn panels(&self) -> &[PanelAt] {
+        &self.panels
+    }
+
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
+    /// The first byte of a panel.
+    pub(crate) fn panel_bytes(&self, panel: &PanelAt) -> *const u8 {
+        debug_assert!(panel.at < self.len);
+        // SAFETY: `at` is an offset within the buffer.
+        unsafe { self.lines.as_ptr().cast::<u8>().add(panel.at) }
+    }
+
+    /// The panels of one of `parts` threads: those that begin in its share of the bytes.
+    pub(crate) fn share(&self, part: usize, parts: usize) -> std::ops::Range<usize> {
+        let bound = |i: usize| self.panels.partition_point(|panel| panel.at * parts < self.len * i);
+        bound(part)..bound(part + 1)
+    }
+}
+
+struct Bytes(*mut u8);
+// SAFETY: threads write disjoint panels, see `pack`.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    /// # Safety
+    /// `offset` lies within the buffer.
+    unsafe fn at(&self, offset: usize) -> *mut u8 {
+        self.0.add(offset)
+    }
+}

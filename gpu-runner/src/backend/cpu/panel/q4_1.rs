@@ -1,0 +1,33 @@
+//! Q4_1: y += (d s) sum(q a), then y += m (s sum(a)). A step: codes 256, d [16] f16, m [16] f16.
+
+use super::{interleave, put_half, Panel};
+use crate::backend::cpu::activations::ActBlock;
+use crate::backend::cpu::dots::{Dots, NIBBLES};
+
+pub(crate) struct Q4_1;
+
+impl Panel for Q4_1 {
+    const COLS: usize = 32;
+    const BYTES: usize = NIBBLES + 64;
+    const FILE_BYTES: usize = 20;
+    type Input = ActBlock;
+    const INPUTS: usize = 1;
+
+    fn pack(block: &[u8], row: usize, step: &mut [u8]) {
+        interleave(&block[4..20], row, step);
+        put_half(&block[0..2], row, &mut step[NIBBLES..]);
+        put_half(&block[2..4], row, &mut step[NIBBLES + 32..]);
+    }
+
+    #[inline(always)]
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+        let sums = V::nibbles::<N, 0>(step, a);
+        let d = V::load_f16(step.add(NIBBLES).cast());
+        let m = V::load_f16(step.add(NIBBLES + 32).cast());
+        for t in 0..N {
+            let ds = d.mul(V::splat((*a.add(t)).scale));
+            y[t] = ds.fma(V::from_ints(sums[t]), y[t]);
+            y[t] = m.fma(V::splat((*a.add(t)).scaled_sum), y[t]);
+        }
+    }
+}

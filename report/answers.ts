@@ -1,0 +1,180 @@
+/**
+ * The three answers as short text: printed by `npm run demo` and `kvsweep report`, and opening the HTML report. Every
+ * number is one of the model's; where something was not measured, the sentence says so.
+ */
+
+import type {
+  GenerationSetting,
+  LengthEntry,
+  ReportModel,
+  Story,
+  ThroughputPoint,
+  ThroughputSetting,
+} from './model.ts';
+import { entryName } from './names.ts';
+import { figure, fixed, headline, list, percent, plural, ratio, whole } from './words.ts';
+
+export interface AnswerBlock {
+  question: string;
+  lines: string[];
+  /** Lines are set in columns and must not be wrapped. */
+  columns?: boolean;
+}
+
+export function threeAnswers(model: ReportModel): AnswerBlock[] {
+  return [
+    {
+      question: 'Throughput: how much faster are prefill and decode?',
+      lines: speedLines(model.throughputs),
+      columns: true,
+    },
+    { question: 'Answer length: do answers get longer?', lines: model.generations.flatMap(lengthLines) },
+    { question: 'Single prompts: where does it show?', lines: model.generations.flatMap(storyLines) },
+  ].map((block) =>
+    block.lines.length > 0 ? block : { question: block.question, lines: ['Not measured in this sweep.'] },
+  );
+}
+
+/** One line per compressor and batch size: tokens x faster, answers y longer, requests slower. */
+export function headlines(
+  model: ReportModel,
+): { label: string; batch: number; setting: GenerationSetting; says: string; inert: boolean }[] {
+  return model.generations.flatMap((setting) =>
+    setting.latencies.map(({ label, batch, inert, summary }) => ({
+      label,
+      batch,
+      setting,
+      inert,
+      says: inert ? 'did not act on these prompts: nothing was compressed' : headline(summary),
+    })),
+  );
+}
+
+/** The answers for a terminal. */
+export function answersText(model: ReportModel, width = 100): string {
+  const lines: string[] = [];
+  for (const { label, batch, says } of headlines(model)) lines.push(`${label}, batch ${batch}: ${says}`);
+  for (const [i, block] of threeAnswers(model).entries()) {
+    lines.push('', `${i + 1}. ${block.question}`);
+    for (const line of block.lines) {
+      if (block.columns) lines.push(`   ${line}`);
+      else lines.push(...wrap(line, width, '   - ', '     '));
+    }
+  }
+  return lines.join('\n').replace(/^\n+/, '');
+}
+
+function wrap(text: string, width: number, first: string, rest: string): string[] {
+  const out: string[] = [];
+  let line = first;
+  for (const word of text.split(' ')) {
+    if (line.length + word.length > width && line.trim() !== first.trim()) {
+      out.push(line.trimEnd());
+      line = rest;
+    }
+    line += `${word} `;
+  }
+  return [...out, line.trimEnd()];
+}
+
+/** Speed-ups by phase, prompt length and batch size: one row per baseline point, one column per compressor. */
+export interface SpeedTable {
+  labels: string[];
+  rows: { where: string; phase: string; promptTokens: number; batch: number; base: string; cells: string[] }[];
+}
+
+export function speedTable(settings: readonly ThroughputSetting[]): SpeedTable {
+  const points = settings.flatMap((setting) => setting.points);
+  const labels = [...new Set(points.filter((point) => !point.isBaseline).map((point) => point.label))];
+  const several = new Set(settings.map((setting) => setting.model)).size > 1;
+  const rows = (['decode', 'prefill'] as const).flatMap((phase) =>
+    settings.flatMap((setting) => {
+      const ofPhase = setting.points.filter((point) => point.phase === phase);
+      const bases = ofPhase.filter((point) => point.isBaseline).sort((a, b) => a.batch - b.batch);
+      return bases.map((base) => ({
+        where: several ? setting.model : '',
+        phase,
+        promptTokens: setting.promptTokens,
+        batch: base.batch,
+        base: figure(base.tokS),
+        cells: labels.map((label) => speedUp(ofPhase.find((p) => p.label === label && p.batch === base.batch))),
+      }));
+    }),
+  );
+  return { labels, rows };
+}
+
+function speedUp(point: ThroughputPoint | undefined): string {
+  if (!point) return '–';
+  if (point.inert) return 'did not act';
+  return point.sSame === null ? '–' : ratio(point.sSame);
+}
+
+/** The table in columns of fixed width. */
+function speedLines(settings: readonly ThroughputSetting[]): string[] {
+  const { labels, rows } = speedTable(settings);
+  if (rows.length === 0) return [];
+  const head = ['phase', 'prompt', 'batch', 'uncompressed', ...labels];
+  const body = rows.map((row) => [
+    row.where ? `${row.phase}, ${row.where}` : row.phase,
+    whole(row.promptTokens),
+    `${row.batch}`,
+    `${row.base} tokens/s`,
+    ...row.cells,
+  ]);
+  const widths = head.map((_, i) => Math.max(...[head, ...body].map((cells) => cells[i]!.length)));
+  return [head, ...body].map((cells) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  );
+}
+
+function lengthLines(setting: GenerationSetting): string[] {
+  const lines = setting.lengths.map((entry) => lengthLine(entry, setting));
+  const noise = setting.baselines.find((baseline) => baseline.noise)?.noise;
+  if (noise) {
+    const shares = `${percent(noise.gt50)} changed by more than half, ${percent(noise.shareSame)} stayed identical`;
+    lines.push(`noise floor (two uncompressed runs, ${noiseWords(noise.kind)}): ${shares}`);
+  } else if (lines.length > 0) lines.push('noise floor not measured: no noise cell is done');
+  return lines;
+}
+
+/** What was changed between the two uncompressed runs. */
+export function noiseWords(kind: string): string {
+  const says: Record<string, string> = {
+    seed: 'other random seeds',
+    batch: 'another order of sums',
+    backend: 'another backend',
+  };
+  return says[kind] ?? kind;
+}
+
+function lengthLine(entry: LengthEntry, setting: GenerationSetting): string {
+  const name = entryName(entry, setting.lengths);
+  const { summary } = entry;
+  if (entry.inert) return `${name}: did not act on these prompts`;
+  if (summary.n === 0 || summary.ratioOfMeans === null) return `${name}: no pair of answers to compare`;
+  const interval = entry.estimates.ratio_of_means;
+  const range = interval ? ` (95\u00a0% interval ${fixed(interval.lo, 2)} to ${fixed(interval.hi, 2)})` : '';
+  const shares = [
+    `${percent(summary.gt50!.value)} changed by more than half`,
+    `${percent(summary.longer50!.value)} longer by half or more`,
+    `${percent(summary.shareSame!)} identical`,
+  ];
+  const cut = summary.censoredComp! > 0 ? `; ${percent(summary.censoredComp!)} cut at the limit` : '';
+  return `${name}: answers ${ratio(summary.ratioOfMeans)} as long in total${range}; of ${plural(summary.n, 'answer')} ${list(shares)}${cut}`;
+}
+
+function storyLines(setting: GenerationSetting): string[] {
+  return setting.stories.slice(0, 4).map((story) => `${story.promptKey} under ${story.label}: ${storyWords(story)}`);
+}
+
+export function storyWords(story: Story): string {
+  const tokens = `${whole(story.base.tokens)} → ${whole(story.comp.tokens)} tokens`;
+  const time = story.timeRatio === null ? '' : `, ${ratio(story.timeRatio)} the time`;
+  return `${tokens} (D = ${minus(fixed(story.d, 2))}${time})`;
+}
+
+/** A minus sign instead of a hyphen. */
+export function minus(text: string): string {
+  return text.replace('-', '−');
+}

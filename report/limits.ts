@@ -1,0 +1,67 @@
+/** What the numbers of a report do not say, derived from the numbers themselves. */
+import { FEW_CLUSTERS } from '../analysis/bootstrap.ts';
+import { MAX_BOUND_WIDTH } from '../analysis/length-summary.ts';
+import { MAX_DRIFT } from '../analysis/throughput.ts';
+import type { ReportModel } from './model.ts';
+import { entryName } from './names.ts';
+import { list, percent, plural } from './words.ts';
+
+export function limitsOf(model: ReportModel): string[] {
+  const out: string[] = [];
+  const { cells } = model.sweep;
+  if (cells.failed > 0) out.push(`${plural(cells.failed, 'cell')} failed; their numbers are missing here.`);
+  if (cells.open > 0) out.push(`${plural(cells.open, 'cell')} not finished yet; this report is of what is done.`);
+  if (cells.reused > 0)
+    out.push(`${plural(cells.reused, 'cell')} taken from an earlier sweep with the same key, not run again.`);
+  for (const setting of model.generations) {
+    const where = model.generations.length > 1 ? `${setting.model}, ${setting.dataset}: ` : '';
+    const clusters = Math.min(...setting.lengths.map((entry) => entry.nClusters));
+    if (Number.isFinite(clusters) && clusters < FEW_CLUSTERS) {
+      out.push(
+        `${where}Few clusters: ${plural(clusters, 'prompt')}. Intervals over fewer than ${FEW_CLUSTERS} prompts are rough; read them as an order of size.`,
+      );
+    }
+    const silent = setting.baselines.filter((baseline) => !baseline.noise);
+    if (silent.length > 0 && setting.lengths.length > 0) {
+      out.push(
+        `${where}Noise floor not measured at batch ${list(silent.map((b) => b.batch))}: how far two uncompressed runs differ is unknown there.`,
+      );
+    }
+    if (setting.baselines.some((baseline) => baseline.nondeterministic)) {
+      out.push(
+        `${where}Nondeterministic: a rerun of a baseline gave other tokens. That is a fault; the lengths below are not to be trusted.`,
+      );
+    }
+    const open = setting.lengths.filter((entry) =>
+      [entry.summary.gt50, entry.summary.longer50].some((s) => s && s.hi - s.lo > MAX_BOUND_WIDTH),
+    );
+    if (open.length > 0) {
+      out.push(
+        `${where}Answers cut at ${setting.maxNewTokens} tokens leave shares open by more than ${percent(MAX_BOUND_WIDTH)} for ${list(open.map((e) => entryName(e, setting.lengths)))}; the tables give both bounds. A larger limit would close them. Ratios of cut answers understate lengthening.`,
+      );
+    }
+    const inert = setting.lengths.filter((entry) => entry.inert);
+    if (inert.length > 0)
+      out.push(
+        `${where}${list(inert.map((e) => e.label))} left the cache as it was on these prompts and is kept out of comparisons.`,
+      );
+    const missing = setting.lengths.reduce((sum, e) => sum + e.nMissing + e.nMismatch, 0);
+    if (missing > 0)
+      out.push(`${where}${plural(missing, 'pair')} left out: a side failed, is missing, or saw other prompt tokens.`);
+  }
+  const points = model.throughputs.flatMap((setting) => setting.points);
+  const noisy = points.filter((point) => point.noisy).length;
+  if (noisy > 0)
+    out.push(
+      `${noisy} of ${points.length} rates are noisy: the middle half of their repeats spreads over more than 5 % of the median.`,
+    );
+  if (points.some((point) => (point.drift ?? 0) > MAX_DRIFT)) {
+    out.push(
+      'The machine drifted: the first baseline point, timed again at the end, moved by more than 3 %. Rates of that group are marked.',
+    );
+  }
+  if (points.some((point) => point.inert))
+    out.push('Throughput cells whose compressor did not act are shown without a speed-up.');
+  out.push('Single prompts are shown by length and time. Whether an answer is right is not judged in this report.');
+  return out;
+}

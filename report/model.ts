@@ -1,0 +1,209 @@
+/**
+ * What a report says, as data: everything measured, nothing formatted. `report/data.ts` fills it from Postgres,
+ * `report/html.ts`, `report/answers.ts` and `report/markdown.ts` only word it.
+ */
+import type { Interval } from '../analysis/bootstrap.ts';
+import type { LatencySummary } from '../analysis/latency.ts';
+import type { LengthSummary } from '../analysis/length-summary.ts';
+
+export interface ReportModel {
+  sweep: SweepFacts;
+  generations: GenerationSetting[];
+  throughputs: ThroughputSetting[];
+  perplexities: PerplexityRow[];
+  provenance: Provenance;
+}
+
+export interface SweepFacts {
+  id: string;
+  status: string;
+  createdAt: string;
+  reportedAt: string;
+  cells: { planned: number; done: number; reused: number; failed: number; open: number };
+  failures: { label: string; batch: number | null; workload: string; reason: string }[];
+}
+
+/** One `generate` workload on one model and backend, with all its compressors. */
+export interface GenerationSetting {
+  model: string;
+  backend: string;
+  dataset: string;
+  maxNewTokens: number;
+  /** In words: `greedy`, `temperature 0.8`. */
+  sampling: string;
+  nPrompts: number;
+  baselines: BaselineFacts[];
+  lengths: LengthEntry[];
+  latencies: LatencyEntry[];
+  caches: CacheEntry[];
+  stories: Story[];
+}
+
+export interface BaselineFacts {
+  batch: number;
+  n: number;
+  /** Share of answers cut at the limit. */
+  censored: number;
+  /** Median length by Kaplan-Meier; null = beyond the limit. */
+  medianLength: number | null;
+  /** The noise floor; null = not measured. */
+  noise: NoiseFloor | null;
+  /** A rerun of the same cell gave other tokens: a bug, shown as such. null = no rerun cell. */
+  nondeterministic: boolean | null;
+}
+
+export interface NoiseFloor {
+  kind: string;
+  n: number;
+  shareSame: number;
+  d95: number;
+  gt50: number;
+  longer50: number;
+  /** D of every pair. */
+  ds: number[];
+  histogram: number[];
+}
+
+/** A share or ratio with its interval; `wilson` = the bootstrap had no width. */
+export interface Estimated extends Interval {
+  p?: number;
+  wilson?: boolean;
+}
+
+/** Lengths of one compressor. Batch sizes that gave identical tokens are told once. */
+export interface LengthEntry {
+  label: string;
+  batches: number[];
+  /** The compressor left the cache as it was: kept out of shares and comparisons. */
+  inert: boolean;
+  nClusters: number;
+  nMissing: number;
+  nMismatch: number;
+  summary: LengthSummary;
+  estimates: Partial<Record<EstimateName, Estimated>>;
+  /** p of the sign-flip test, adjusted by Holm over the compressors of the setting. */
+  pHolm: number | null;
+  ds: number[];
+  histogram: number[];
+  noise: NoiseFloor | null;
+}
+
+export type EstimateName =
+  | 'share_gt50'
+  | 'share_longer50'
+  | 'share_shorter50'
+  | 'share_same'
+  | 'ratio_of_means'
+  | 'geo_ratio'
+  | 'mean_log_ratio'
+  | 'excess_share_gt50'
+  | 'excess_share_longer50'
+  | 'excess_share_shorter50'
+  | 'x_tokens_faster'
+  | 'y_answers_longer'
+  | 'service_ratio';
+
+export interface LatencyEntry {
+  label: string;
+  batch: number;
+  inert: boolean;
+  summary: LatencySummary;
+  serviceRatio: Interval | null;
+  nClusters: number;
+  /** time_ratio of every pair. */
+  ratios: number[];
+}
+
+/** What the cache held at the end of a sample, over the samples of a cell. */
+export interface CacheEntry {
+  label: string;
+  batch: number;
+  inert: boolean;
+  seenMean: number;
+  keptMean: number;
+  bytesEndMean: number;
+  /** bytes_end / bytes of the same tokens in f16. */
+  ofF16: number;
+  /** Bits stored per K or V element that is still held, side arrays and page slack included. */
+  bitsPerElement: number;
+}
+
+export interface Answer {
+  text: string;
+  tokens: number;
+  finish: string;
+  serviceMs: number | null;
+}
+
+/** One prompt with both answers. */
+export interface Story {
+  why: 'longest' | 'shortest' | 'slowest';
+  label: string;
+  batch: number;
+  promptKey: string;
+  prompt: string;
+  d: number;
+  timeRatio: number | null;
+  firstDiff: number | null;
+  beyondNoise: boolean | null;
+  base: Answer;
+  comp: Answer;
+}
+
+export interface ThroughputSetting {
+  model: string;
+  backend: string;
+  device: string | null;
+  promptTokens: number;
+  newTokens: number;
+  points: ThroughputPoint[];
+}
+
+export interface ThroughputPoint {
+  label: string;
+  isBaseline: boolean;
+  batch: number;
+  /** The spec asked for the largest batch that fits. */
+  isMax: boolean;
+  phase: 'prefill' | 'decode';
+  tokS: number;
+  tokSQ25: number;
+  tokSQ75: number;
+  repeats: number;
+  noisy: boolean;
+  drift: number | null;
+  inert: boolean;
+  /** Against the baseline at the same batch; null if there is none or the cell is inert. */
+  sSame: number | null;
+  /** Fraction of the memory or arithmetic bound reached, if the engine told one. */
+  ofBound: number | null;
+  bytesEnd: number | null;
+}
+
+export interface PerplexityRow {
+  model: string;
+  dataset: string;
+  label: string;
+  isBaseline: boolean;
+  nTokens: number;
+  ppl: number;
+  top1: number;
+  /** ln ppl minus that of the baseline. */
+  delta: Interval | null;
+}
+
+export interface Provenance {
+  specSha: string;
+  spec: string;
+  versions: [name: string, value: string][];
+  hosts: { name: string; facts: [name: string, value: string][] }[];
+  models: { name: string; sha256: string; facts: [name: string, value: string][] }[];
+  promptSets: { dataset: string; sha256: string; facts: [name: string, value: string][] }[];
+  configurations: {
+    label: string;
+    requested: string;
+    effective: string;
+    derived: string;
+  }[];
+  settings: [name: string, value: string][];
+}

@@ -1,0 +1,4 @@
+/** All that the control worker bundles. */
+export { aggregateWorkflow } from './aggregate.ts';
+export { shardWorkflow } from './shard.ts';
+export { sweepWorkflow } from './sweep.ts';
