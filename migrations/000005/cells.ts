@@ -28,7 +28,7 @@ export const cells: View = {
     max_new_tokens: 'cap on the tokens of an answer',
     sampling: 'greedy, or temperature and its limits',
     template_sha: 'sha256 of the prompt template of the data set, hex',
-    chat_template_sha: 'sha256 of the chat template, hex',
+    chat_template_sha: 'sha256 of the chat template text, hex; null if the model has none',
     stop_ids: 'token ids that end an answer',
     engine: 'version of the engine that ran it',
     numerics: 'numerics version of the engine: output bits are equal within one',
@@ -52,7 +52,8 @@ export const cells: View = {
            (select encode(b.key, 'hex') from newest_run b where b.key = c.baseline_key),
            c.is_baseline, c.noise_kind,
            (c.run #>> '{workload,generate,max_new_tokens}')::int, c.run #> '{workload,generate,sampling}',
-           p.meta ->> 'template_sha', coalesce(r.provenance ->> 'chat_template_sha', m.meta ->> 'chat_template_sha'),
+           p.meta ->> 'template_sha',
+           encode(sha256(convert_to(coalesce(c.run #>> '{model,chat_template}', m.meta ->> 'chat_template'), 'UTF8')), 'hex'),
            case when jsonb_typeof(r.summary -> 'stop_ids') = 'array'
                 then array(select value::int from jsonb_array_elements_text(r.summary -> 'stop_ids')) end,
            coalesce(e.version, r.provenance ->> 'engine'), r.summary ->> 'numerics', h.name,

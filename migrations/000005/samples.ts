@@ -98,7 +98,7 @@ export const perplexity: View = {
         join sample s using (sweep_no, cell_no)
        where r.workload = 'score' and s.finish <> 3
     ), whole as (
-      select key, count(*) as samples, sum(n) as n, exp(-sum(sum) / sum(n)) as ppl, sum(hits) / sum(n) as top1
+      select key, count(*) as samples, sum(n) as n, exp(-sum(sum) / sum(n)) as ppl, sum(hits) / sum(n) filter (where hits is not null) as top1
         from scored
        group by key
     )

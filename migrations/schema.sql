@@ -1,0 +1,1313 @@
+-- Written by tools/dump-schema.ts from the catalogue; do not edit.
+
+-- Tables
+
+create table artefact (
+  sha bytea not null,
+  kind text not null,
+  bytes bytea not null,
+  constraint artefact_pkey PRIMARY KEY (sha)
+);
+create table attempt (
+  sweep_no integer not null,
+  group_no integer not null,
+  lease text not null,
+  host_id integer,
+  engine_build_id integer,
+  started_at timestamp with time zone not null default now(),
+  ended_at timestamp with time zone,
+  outcome text,
+  constraint attempt_pkey PRIMARY KEY (sweep_no, group_no, lease),
+  constraint attempt_of_build FOREIGN KEY (engine_build_id) REFERENCES engine_build(id),
+  constraint attempt_of_group FOREIGN KEY (sweep_no, group_no) REFERENCES cell_group(sweep_no, group_no),
+  constraint attempt_on_host FOREIGN KEY (host_id) REFERENCES host(id)
+);
+create table cell (
+  sweep_no integer not null,
+  cell_no integer not null,
+  group_no integer not null,
+  key bytea not null,
+  run jsonb not null,
+  model text not null generated always as (((run -> 'model'::text) ->> 'name'::text)) stored,
+  model_sha bytea not null generated always as (decode(((run -> 'model'::text) ->> 'sha256'::text), 'hex'::text)) stored,
+  prompt_set bytea generated always as (decode((run ->> 'prompt_set'::text), 'hex'::text)) stored,
+  backend text not null generated always as ((run ->> 'backend'::text)) stored,
+  invariant boolean not null generated always as (((run ->> 'invariant'::text))::boolean) stored,
+  batch integer generated always as (
+CASE
+    WHEN ((run ->> 'batch'::text) <> 'max'::text) THEN ((run ->> 'batch'::text))::integer
+    ELSE NULL::integer
+END) stored,
+  workload text not null generated always as (
+CASE
+    WHEN ((run -> 'workload'::text) ? 'generate'::text) THEN 'generate'::text
+    WHEN ((run -> 'workload'::text) ? 'throughput'::text) THEN 'throughput'::text
+    WHEN ((run -> 'workload'::text) ? 'score'::text) THEN 'score'::text
+    ELSE NULL::text
+END) stored,
+  compressor text not null,
+  label text not null,
+  requested jsonb not null,
+  effective jsonb not null,
+  derived jsonb not null,
+  noise_kind text,
+  noise_no integer,
+  dataset text,
+  axes jsonb not null,
+  is_baseline boolean not null,
+  baseline_key bytea,
+  n_planned integer not null,
+  est_ms bigint,
+  status text not null default 'pending'::text,
+  lease text,
+  tries integer not null default 0,
+  err_class text,
+  n_alarms integer not null default 0,
+  summary jsonb,
+  provenance jsonb,
+  started_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  reused_from integer,
+  constraint cell_pkey PRIMARY KEY (sweep_no, cell_no),
+  constraint cell_key_is_sha256 CHECK (octet_length(key) = 32),
+  constraint cell_key_once UNIQUE (sweep_no, key),
+  constraint cell_noise_is_numbered CHECK ((noise_kind IS NULL) = (noise_no IS NULL)),
+  constraint cell_noise_kind_known CHECK (noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text, 'rerun'::text])),
+  constraint cell_of_group FOREIGN KEY (sweep_no, group_no) REFERENCES cell_group(sweep_no, group_no),
+  constraint cell_reused_from FOREIGN KEY (reused_from) REFERENCES sweep(sweep_no),
+  constraint cell_reused_is_done CHECK (reused_from IS NULL OR status = 'done'::text),
+  constraint cell_status_known CHECK (status = ANY (ARRAY['pending'::text, 'leased'::text, 'done'::text, 'failed'::text, 'lost'::text]))
+);
+create table cell_error (
+  id bigint not null generated always as identity,
+  sweep_no integer not null,
+  cell_no integer not null,
+  lease text,
+  at timestamp with time zone not null default clock_timestamp(),
+  class text not null,
+  kind text,
+  message text,
+  tail text,
+  constraint cell_error_pkey PRIMARY KEY (id),
+  constraint cell_error_class_known CHECK (class = ANY (ARRAY['SpecInvalid'::text, 'OutOfMemory'::text, 'EngineCrash'::text, 'EngineStall'::text, 'HostFault'::text, 'StaleAttempt'::text, 'Poison'::text]))
+);
+create table cell_group (
+  sweep_no integer not null,
+  group_no integer not null,
+  engine_key text not null,
+  queue text not null,
+  canary boolean not null,
+  est_ms bigint,
+  lease text,
+  run_no integer not null default 0,
+  lease_ms bigint not null default 0,
+  constraint cell_group_pkey PRIMARY KEY (sweep_no, group_no),
+  constraint cell_group_of_sweep FOREIGN KEY (sweep_no) REFERENCES sweep(sweep_no)
+);
+create table cell_stats (
+  sweep_no integer not null,
+  cell_no integer not null,
+  task_type text not null default ''::text,
+  stats jsonb not null,
+  version text not null,
+  computed_at timestamp with time zone not null default clock_timestamp(),
+  constraint cell_stats_pkey PRIMARY KEY (sweep_no, cell_no, task_type)
+);
+create table engine_build (
+  id integer not null generated always as identity,
+  sha bytea not null,
+  version text not null,
+  build text not null,
+  numerics jsonb not null,
+  constraint engine_build_pkey PRIMARY KEY (id),
+  constraint engine_build_sha_once UNIQUE (sha)
+);
+create table estimate (
+  sweep_no integer not null,
+  cell_no integer not null,
+  statistic text not null,
+  value double precision,
+  lo double precision,
+  hi double precision,
+  p double precision,
+  n integer not null,
+  n_clusters integer,
+  b integer,
+  seed bigint,
+  version text not null,
+  constraint estimate_pkey PRIMARY KEY (sweep_no, cell_no, statistic)
+);
+create table event (
+  id bigint not null generated always as identity,
+  sweep_no integer not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  user_name text not null,
+  action text not null,
+  reason text,
+  old jsonb,
+  new jsonb,
+  constraint event_pkey PRIMARY KEY (id),
+  constraint event_of_sweep FOREIGN KEY (sweep_no) REFERENCES sweep(sweep_no)
+);
+create table host (
+  id integer not null generated always as identity,
+  name text not null,
+  facts jsonb not null,
+  facts_md5 text not null generated always as (md5((facts)::text)) stored,
+  constraint host_pkey PRIMARY KEY (id),
+  constraint host_facts_once UNIQUE (name, facts_md5)
+);
+create table kept (
+  sweep_no integer not null,
+  cell_no integer not null,
+  sample_idx integer not null,
+  rep smallint not null,
+  seen integer not null,
+  layers smallint not null,
+  kv_heads smallint not null,
+  bitmap bytea not null,
+  constraint kept_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep)
+);
+create table length_shift (
+  sweep_no integer not null,
+  cell_no integer not null,
+  sample_idx integer not null,
+  rep smallint not null,
+  base_sweep_no integer not null,
+  base_cell_no integer not null,
+  l_base integer not null,
+  l_comp integer not null,
+  d double precision,
+  d_lo double precision,
+  d_hi double precision,
+  censor text not null,
+  same boolean not null,
+  first_diff integer,
+  stop_missed boolean not null,
+  stop_early boolean not null,
+  beyond_noise boolean,
+  constraint length_shift_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep),
+  constraint length_shift_censor_known CHECK (censor = ANY (ARRAY['none'::text, 'comp'::text, 'base'::text, 'both'::text]))
+);
+create table model (
+  sha bytea not null,
+  name text not null,
+  path text not null,
+  meta jsonb not null,
+  constraint model_pkey PRIMARY KEY (sha),
+  constraint model_sha_is_sha256 CHECK (octet_length(sha) = 32)
+);
+create table output (
+  sha bytea not null,
+  size integer not null,
+  bytes bytea,
+  uri text,
+  constraint output_pkey PRIMARY KEY (sha),
+  constraint output_has_one_place CHECK (num_nonnulls(bytes, uri) = 1)
+);
+create table prompt (
+  prompt_set bytea not null,
+  idx integer not null,
+  key text not null,
+  prompt text,
+  messages jsonb,
+  tokens integer[],
+  continuation text,
+  answers text[],
+  metric text,
+  variant text,
+  task_type text,
+  max_new_tokens integer,
+  meta jsonb,
+  constraint prompt_pkey PRIMARY KEY (prompt_set, idx),
+  constraint prompt_has_one_form CHECK (num_nonnulls(prompt, messages, tokens) = 1),
+  constraint prompt_key_once UNIQUE (prompt_set, key),
+  constraint prompt_of_set FOREIGN KEY (prompt_set) REFERENCES prompt_set(sha)
+);
+create table prompt_set (
+  sha bytea not null,
+  dataset text not null,
+  size integer not null,
+  meta jsonb not null,
+  constraint prompt_set_pkey PRIMARY KEY (sha),
+  constraint prompt_set_sha_is_sha256 CHECK (octet_length(sha) = 32)
+);
+create table sample (
+  sweep_no integer not null,
+  cell_no integer not null,
+  sample_idx integer not null,
+  rep smallint not null,
+  finish smallint not null,
+  truncated boolean not null,
+  seed bigint not null,
+  prompt_tokens_raw integer,
+  prompt_tokens integer,
+  new_tokens integer,
+  stop_id integer,
+  seen integer,
+  kept_min integer,
+  kept_max integer,
+  kept_mean double precision,
+  queue_us bigint,
+  prefill_us bigint,
+  decode_us bigint,
+  bytes_end bigint,
+  bytes_peak bigint,
+  bytes_f16 bigint,
+  prompt_sha bytea,
+  out_sha bytea,
+  text_sha bytea,
+  error_kind text,
+  extra jsonb,
+  constraint sample_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep),
+  constraint sample_error_has_kind CHECK ((finish = 3) = (error_kind IS NOT NULL)),
+  constraint sample_finish_known CHECK (finish >= 0 AND finish <= 3)
+) partition by LIST (sweep_no);
+create table score (
+  sweep_no integer not null,
+  cell_no integer not null,
+  sample_idx integer not null,
+  rep smallint not null,
+  metric text not null,
+  variant text not null default ''::text,
+  scorer_version text not null,
+  score double precision not null,
+  ref_index integer,
+  constraint score_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep, metric, variant),
+  constraint score_is_a_share CHECK (score >= 0::double precision AND score <= 1::double precision)
+);
+create table sweep (
+  sweep_no integer not null generated always as identity,
+  id text not null,
+  spec jsonb not null,
+  spec_sha bytea not null,
+  provenance jsonb not null,
+  limits jsonb not null,
+  status text not null default 'planned'::text,
+  stop_reason text,
+  run_no integer not null default 0,
+  run_key text,
+  run_at timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  constraint sweep_pkey PRIMARY KEY (sweep_no),
+  constraint sweep_id_once UNIQUE (id),
+  constraint sweep_status_known CHECK (status = ANY (ARRAY['planned'::text, 'running'::text, 'paused'::text, 'stopped'::text, 'cancelled'::text, 'finished'::text]))
+);
+create table throughput_probe (
+  sweep_no integer not null,
+  cell_no integer not null,
+  batch integer not null,
+  fits boolean not null,
+  error_kind text,
+  constraint throughput_probe_pkey PRIMARY KEY (sweep_no, cell_no, batch)
+);
+create table throughput_run (
+  sweep_no integer not null,
+  cell_no integer not null,
+  phase text not null,
+  repeat integer not null,
+  guard boolean not null,
+  batch integer not null,
+  prompt_tokens integer not null,
+  steps integer not null,
+  tokens bigint not null,
+  seconds double precision not null,
+  bytes_step bigint,
+  bound_s double precision,
+  peak_bytes bigint,
+  bytes_end bigint,
+  kept_mean double precision,
+  clock_mhz double precision,
+  us_step jsonb,
+  constraint throughput_run_pkey PRIMARY KEY (sweep_no, cell_no, phase, guard, repeat),
+  constraint throughput_run_phase_known CHECK (phase = ANY (ARRAY['prefill'::text, 'decode'::text]))
+);
+
+-- Partitions
+
+create table sample_small partition of sample DEFAULT;
+
+-- Indexes that no constraint makes
+
+CREATE INDEX cell_axes ON public.cell USING gin (axes);
+CREATE INDEX cell_by_group ON public.cell USING btree (sweep_no, group_no);
+CREATE INDEX cell_done ON public.cell USING btree (key) WHERE ((status = 'done'::text) AND (reused_from IS NULL));
+CREATE INDEX cell_error_of_cell ON public.cell_error USING btree (sweep_no, cell_no);
+CREATE INDEX cell_open ON public.cell USING btree (sweep_no, group_no) WHERE (status = ANY (ARRAY['pending'::text, 'leased'::text, 'lost'::text]));
+CREATE INDEX event_by_sweep ON public.event USING btree (sweep_no, id);
+
+-- Functions
+
+CREATE OR REPLACE FUNCTION public.decode_steps(new_tokens integer, stop_id integer)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((new_tokens - 1) + ((stop_id IS NOT NULL))::integer)
+;
+CREATE OR REPLACE FUNCTION public.finish_name(finish smallint)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN (ARRAY['stop'::text, 'length'::text, 'context'::text, 'error'::text])[(finish + 1)]
+;
+CREATE OR REPLACE FUNCTION public.not_inert(compressor text, summary jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (compressor <> 'none'::text) THEN (NOT COALESCE(((summary ->> 'inert'::text))::boolean, false)) ELSE NULL::boolean END
+;
+CREATE OR REPLACE FUNCTION public.reader_role()
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN 'kv_reader'::text
+;
+CREATE OR REPLACE FUNCTION public.token_ids(bytes bytea)
+ RETURNS integer[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN ARRAY(SELECT (((get_byte(token_ids.bytes, (4 * i.i)) + (get_byte(token_ids.bytes, ((4 * i.i) + 1)) << 8)) + (get_byte(token_ids.bytes, ((4 * i.i) + 2)) << 16)) + (get_byte(token_ids.bytes, ((4 * i.i) + 3)) << 24)) FROM generate_series(0, ((octet_length(token_ids.bytes) / 4) - 1)) i(i) ORDER BY i.i)
+;
+
+-- Views
+
+create view kv.cells (sweep, cell_no, cell_key, status, model, model_sha, workload, dataset, kind, compressor, requested, effective, label, batch_size, invariant, scheduler, backend, baseline_cell_key, is_baseline, noise_kind, max_new_tokens, sampling, template_sha, chat_template_sha, stop_ids, engine, numerics, host, device, n_planned, n_done, n_error, n_alarms, compressed, error_kind, axes, reused_from, started_at, finished_at) as
+ SELECT s.id AS sweep,
+    c.cell_no,
+    encode(c.key, 'hex'::text) AS cell_key,
+    c.status,
+    c.model,
+    encode(c.model_sha, 'hex'::text) AS model_sha,
+    c.run -> 'workload'::text AS workload,
+    c.dataset,
+    c.workload AS kind,
+    c.compressor,
+    c.requested,
+    COALESCE(r.effective, c.effective) AS effective,
+    c.label,
+    COALESCE((r.summary ->> 'batch'::text)::integer, c.batch) AS batch_size,
+    c.invariant,
+    c.run ->> 'scheduler'::text AS scheduler,
+    c.backend,
+    ( SELECT encode(b.key, 'hex'::text) AS encode
+           FROM newest_run b
+          WHERE b.key = c.baseline_key) AS baseline_cell_key,
+    c.is_baseline,
+    c.noise_kind,
+    (c.run #>> '{workload,generate,max_new_tokens}'::text[])::integer AS max_new_tokens,
+    c.run #> '{workload,generate,sampling}'::text[] AS sampling,
+    p.meta ->> 'template_sha'::text AS template_sha,
+    encode(sha256(convert_to(COALESCE(c.run #>> '{model,chat_template}'::text[], m.meta ->> 'chat_template'::text), 'UTF8'::name)), 'hex'::text) AS chat_template_sha,
+        CASE
+            WHEN jsonb_typeof(r.summary -> 'stop_ids'::text) = 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text.value::integer AS value
+               FROM jsonb_array_elements_text(r.summary -> 'stop_ids'::text) jsonb_array_elements_text(value))
+            ELSE NULL::integer[]
+        END AS stop_ids,
+    COALESCE(e.version, r.provenance ->> 'engine'::text) AS engine,
+    r.summary ->> 'numerics'::text AS numerics,
+    h.name AS host,
+    COALESCE(r.provenance #>> '{device,name}'::text[], h.facts #>> '{device,name}'::text[]) AS device,
+    c.n_planned,
+    n.done AS n_done,
+    n.error AS n_error,
+    COALESCE(r.n_alarms, 0) AS n_alarms,
+    not_inert(c.compressor, r.summary) AS compressed,
+    c.err_class AS error_kind,
+    c.axes,
+    o.id AS reused_from,
+    COALESCE(r.started_at, c.started_at) AS started_at,
+    COALESCE(r.finished_at, c.finished_at) AS finished_at
+   FROM cell c
+     JOIN sweep s USING (sweep_no)
+     LEFT JOIN cell r ON r.key = c.key AND r.sweep_no = COALESCE(c.reused_from, c.sweep_no) AND c.status = 'done'::text
+     LEFT JOIN sweep o ON o.sweep_no = c.reused_from
+     LEFT JOIN attempt a ON a.sweep_no = r.sweep_no AND a.group_no = r.group_no AND a.lease = r.lease
+     LEFT JOIN engine_build e ON e.id = a.engine_build_id
+     LEFT JOIN host h ON h.id = a.host_id
+     LEFT JOIN prompt_set p ON p.sha = c.prompt_set
+     LEFT JOIN model m ON m.sha = c.model_sha
+     LEFT JOIN LATERAL ( SELECT
+                CASE
+                    WHEN c.workload = 'throughput'::text THEN ( SELECT count(*) AS count
+                       FROM throughput_run t
+                      WHERE t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.phase = 'decode'::text AND NOT t.guard)
+                    ELSE ( SELECT count(*) AS count
+                       FROM sample t
+                      WHERE t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.finish <> 3)
+                END AS done,
+            ( SELECT count(*) AS count
+                   FROM sample t
+                  WHERE t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.finish = 3) AS error) n ON true;
+create view kv.e2e_latency (cell_key, baseline_cell_key, compressor, label, prompt_key, replicate, e2e_ms, service_ms, base_service_ms, time_ratio, prefill_ms, base_prefill_ms, decode_ms, base_decode_ms, steps, base_steps, tpot_ms, base_tpot_ms, l_base, l_comp, paradox) as
+ WITH timed AS (
+         SELECT r.key,
+            r.baseline_key,
+            r.compressor,
+            r.label,
+            r.provenance #>> '{device,name}'::text[] AS device,
+            r.prompt_set,
+            s.sample_idx,
+            s.rep,
+            s.prompt_sha,
+            s.new_tokens,
+            s.queue_us,
+            s.prefill_us,
+            s.decode_us,
+            decode_steps(s.new_tokens, s.stop_id) AS steps,
+            s.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s.new_tokens, s.stop_id), 0), 0)::double precision AS tpot,
+            r.noise_kind,
+            not_inert(r.compressor, r.summary) AS compressed
+           FROM newest_run r
+             JOIN sample s USING (sweep_no, cell_no)
+          WHERE r.workload = 'generate'::text AND s.finish <> 3
+        )
+ SELECT encode(c.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
+    c.compressor,
+    c.label,
+    p.key AS prompt_key,
+    c.rep::integer AS replicate,
+    (c.queue_us + c.prefill_us + c.decode_us)::double precision / 1000.0::double precision AS e2e_ms,
+    (c.prefill_us + c.decode_us)::double precision / 1000.0::double precision AS service_ms,
+    (b.prefill_us + b.decode_us)::double precision / 1000.0::double precision AS base_service_ms,
+    (c.prefill_us + c.decode_us)::double precision / NULLIF(b.prefill_us + b.decode_us, 0)::double precision AS time_ratio,
+    c.prefill_us::double precision / 1000.0::double precision AS prefill_ms,
+    b.prefill_us::double precision / 1000.0::double precision AS base_prefill_ms,
+    c.decode_us::double precision / 1000.0::double precision AS decode_ms,
+    b.decode_us::double precision / 1000.0::double precision AS base_decode_ms,
+    c.steps,
+    b.steps AS base_steps,
+    c.tpot AS tpot_ms,
+    b.tpot AS base_tpot_ms,
+    b.new_tokens AS l_base,
+    c.new_tokens AS l_comp,
+    c.tpot < b.tpot AND (c.prefill_us + c.decode_us) > (b.prefill_us + b.decode_us) AS paradox
+   FROM timed c
+     JOIN ( SELECT timed.key,
+            timed.device,
+            timed.sample_idx,
+            timed.rep,
+            timed.new_tokens,
+            timed.prompt_sha,
+            timed.steps,
+            timed.queue_us,
+            timed.prefill_us,
+            timed.decode_us,
+            timed.tpot
+           FROM timed) base ON base.key = c.baseline_key AND base.sample_idx = c.sample_idx AND base.rep = c.rep AND NOT base.prompt_sha IS DISTINCT FROM COALESCE(c.prompt_sha, base.prompt_sha)
+     LEFT JOIN LATERAL ( SELECT base.key,
+            base.new_tokens,
+            base.steps,
+                CASE
+                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.prefill_us
+                    ELSE NULL::bigint
+                END AS prefill_us,
+                CASE
+                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.decode_us
+                    ELSE NULL::bigint
+                END AS decode_us,
+                CASE
+                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.tpot
+                    ELSE NULL::double precision
+                END AS tpot) b ON true
+     JOIN prompt p ON p.prompt_set = c.prompt_set AND p.idx = c.sample_idx
+  WHERE c.compressed AND c.noise_kind IS NULL;
+create view kv.e2e_latency_summary (cell_key, baseline_cell_key, compressor, label, batch_size, n, x_tokens_faster, y_answers_longer, service_ratio, prefill_ratio, base_decode_share, share_slower, share_paradox, ratio_p50, ratio_p95) as
+ WITH summed AS (
+         SELECT e2e_latency.cell_key,
+            e2e_latency.baseline_cell_key,
+            count(e2e_latency.time_ratio) AS n,
+            sum(e2e_latency.prefill_ms) AS pc,
+            sum(e2e_latency.base_prefill_ms) AS pb,
+            sum(e2e_latency.decode_ms) AS dc,
+            sum(e2e_latency.base_decode_ms) AS db,
+            sum(e2e_latency.steps)::double precision AS sc,
+            sum(e2e_latency.base_steps)::double precision AS sb,
+            avg((e2e_latency.time_ratio > 1::double precision)::integer)::double precision AS slower,
+            avg(e2e_latency.paradox::integer)::double precision AS paradox,
+            percentile_cont(ARRAY[0.5, 0.95]::double precision[]) WITHIN GROUP (ORDER BY e2e_latency.time_ratio) AS q
+           FROM kv.e2e_latency
+          WHERE e2e_latency.time_ratio IS NOT NULL
+          GROUP BY e2e_latency.cell_key, e2e_latency.baseline_cell_key
+        )
+ SELECT t.cell_key,
+    t.baseline_cell_key,
+    r.compressor,
+    r.label,
+    r.batch AS batch_size,
+    t.n,
+    t.sc / NULLIF(t.dc, 0::double precision) / NULLIF(t.sb / NULLIF(t.db, 0::double precision), 0::double precision) AS x_tokens_faster,
+    t.sc / NULLIF(t.sb, 0::double precision) AS y_answers_longer,
+    (t.pc + t.dc) / NULLIF(t.pb + t.db, 0::double precision) AS service_ratio,
+    t.pc / NULLIF(t.pb, 0::double precision) AS prefill_ratio,
+    t.db / NULLIF(t.pb + t.db, 0::double precision) AS base_decode_share,
+    t.slower AS share_slower,
+    t.paradox AS share_paradox,
+    t.q[1] AS ratio_p50,
+    t.q[2] AS ratio_p95
+   FROM summed t
+     JOIN newest_run r ON r.key = decode(t.cell_key, 'hex'::text);
+create view kv.estimates (cell_key, statistic, value, lo, hi, p, n, n_clusters, b, seed, version) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    e.statistic,
+    e.value,
+    e.lo,
+    e.hi,
+    e.p,
+    e.n,
+    e.n_clusters,
+    e.b,
+    e.seed,
+    e.version
+   FROM newest_run r
+     JOIN estimate e USING (sweep_no, cell_no);
+create view kv.kept (cell_key, prompt_key, replicate, layer, kv_head, seen, kept, positions) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    p.key AS prompt_key,
+    k.rep::integer AS replicate,
+    l.layer,
+    h.head AS kv_head,
+    k.seen,
+    cardinality(b.positions) AS kept,
+    b.positions
+   FROM newest_run r
+     JOIN kept k USING (sweep_no, cell_no)
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = k.sample_idx
+     CROSS JOIN LATERAL generate_series(0, k.layers - 1) l(layer)
+     CROSS JOIN LATERAL generate_series(0, k.kv_heads - 1) h(head)
+     CROSS JOIN LATERAL ( SELECT ARRAY( SELECT at.at
+                   FROM generate_series(0, k.seen - 1) at(at)
+                  WHERE get_bit(k.bitmap, (8 * ((l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8)) + at.at)::bigint) = 1
+                  ORDER BY at.at) AS positions) b;
+create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noise_kind, dataset, task_type, prompt_key, replicate, l_base, l_comp, d, d_lo, d_hi, censor, same, first_diff, stop_missed, stop_early, beyond_noise) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
+    r.compressor,
+    r.label,
+    r.noise_kind,
+    r.dataset,
+    p.task_type,
+    p.key AS prompt_key,
+    l.rep::integer AS replicate,
+    l.l_base,
+    l.l_comp,
+    l.d,
+    l.d_lo,
+    l.d_hi,
+    l.censor,
+    l.same,
+    l.first_diff,
+    l.stop_missed,
+    l.stop_early,
+    l.beyond_noise
+   FROM newest_run r
+     JOIN length_shift l USING (sweep_no, cell_no)
+     JOIN cell b ON b.sweep_no = l.base_sweep_no AND b.cell_no = l.base_cell_no
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = l.sample_idx
+  WHERE not_inert(r.compressor, r.summary) IS NOT FALSE;
+create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, n, n_undefined, n_missing, n_mismatch, share_gt50, share_longer50, share_longer50_lo, share_longer50_hi, share_shorter50, share_same, share_near, q05, q25, q50, q75, q95, ratio_of_means, geo_ratio, median_ratio, censored_base, censored_comp, noise_longer50, excess_longer50, excess_p) as
+ WITH shares AS (
+         SELECT l.cell_key,
+            l.baseline_cell_key,
+            l.noise_kind,
+            count(l.d) AS n,
+            count(*) - count(l.d) AS n_undefined,
+            avg((abs(l.d) > 0.5::double precision)::integer)::double precision AS share_gt50,
+            avg((l.d <= '-0.5'::numeric::double precision)::integer)::double precision AS share_longer50,
+            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_hi <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_lo,
+            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_lo <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_hi,
+            avg((l.d >= 0.5::double precision)::integer)::double precision AS share_shorter50,
+            avg(l.same::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS share_same,
+            avg((abs(l.d) <= 0.05::double precision)::integer)::double precision AS share_near,
+            percentile_cont(ARRAY[0.05, 0.25, 0.5, 0.75, 0.95]::double precision[]) WITHIN GROUP (ORDER BY l.d) AS q,
+            percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (abs(l.d))) AS abs_d95,
+            sum(l.l_comp) FILTER (WHERE l.d IS NOT NULL)::double precision / NULLIF(sum(l.l_base) FILTER (WHERE l.d IS NOT NULL), 0)::double precision AS ratio_of_means,
+            exp(avg(ln(l.l_comp::double precision / l.l_base::double precision)) FILTER (WHERE l.l_comp > 0 AND l.l_base > 0)) AS geo_ratio,
+            avg((l.censor = ANY (ARRAY['base'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_base,
+            avg((l.censor = ANY (ARRAY['comp'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_comp
+           FROM kv.length_shift l
+          GROUP BY l.cell_key, l.baseline_cell_key, l.noise_kind
+        ), noise AS (
+         SELECT shares.baseline_cell_key,
+            sum(shares.share_longer50 * shares.n::double precision) / NULLIF(sum(shares.n), 0::numeric)::double precision AS longer50
+           FROM shares
+          WHERE shares.noise_kind <> 'rerun'::text
+          GROUP BY shares.baseline_cell_key
+        )
+ SELECT s.cell_key,
+    s.baseline_cell_key,
+    r.compressor,
+    r.label,
+    r.batch AS batch_size,
+    r.dataset,
+    s.n,
+    s.n_undefined,
+    m.missing AS n_missing,
+    m.mismatch AS n_mismatch,
+    s.share_gt50,
+    s.share_longer50,
+    s.share_longer50_lo,
+    s.share_longer50_hi,
+    s.share_shorter50,
+    s.share_same,
+    s.share_near,
+    s.q[1] AS q05,
+    s.q[2] AS q25,
+    s.q[3] AS q50,
+    s.q[4] AS q75,
+    s.q[5] AS q95,
+    s.ratio_of_means,
+    s.geo_ratio,
+    1::double precision - s.q[3] AS median_ratio,
+    s.censored_base,
+    s.censored_comp,
+    n.longer50 AS noise_longer50,
+    s.share_longer50 - n.longer50 AS excess_longer50,
+    e.p AS excess_p
+   FROM shares s
+     JOIN newest_run r ON r.key = decode(s.cell_key, 'hex'::text)
+     JOIN newest_run b ON b.key = decode(s.baseline_cell_key, 'hex'::text)
+     LEFT JOIN noise n ON n.baseline_cell_key = s.baseline_cell_key
+     LEFT JOIN estimate e ON e.sweep_no = r.sweep_no AND e.cell_no = r.cell_no AND e.statistic = 'excess_share_longer50'::text
+     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE x.finish IS NULL OR y.finish IS NULL OR x.finish = 3 OR y.finish = 3) AS missing,
+            count(*) FILTER (WHERE x.finish <> 3 AND y.finish <> 3 AND x.prompt_sha <> y.prompt_sha) AS mismatch
+           FROM ( SELECT sample.sweep_no,
+                    sample.cell_no,
+                    sample.sample_idx,
+                    sample.rep,
+                    sample.finish,
+                    sample.truncated,
+                    sample.seed,
+                    sample.prompt_tokens_raw,
+                    sample.prompt_tokens,
+                    sample.new_tokens,
+                    sample.stop_id,
+                    sample.seen,
+                    sample.kept_min,
+                    sample.kept_max,
+                    sample.kept_mean,
+                    sample.queue_us,
+                    sample.prefill_us,
+                    sample.decode_us,
+                    sample.bytes_end,
+                    sample.bytes_peak,
+                    sample.bytes_f16,
+                    sample.prompt_sha,
+                    sample.out_sha,
+                    sample.text_sha,
+                    sample.error_kind,
+                    sample.extra
+                   FROM sample
+                  WHERE sample.sweep_no = b.sweep_no AND sample.cell_no = b.cell_no) x
+             FULL JOIN ( SELECT sample.sweep_no,
+                    sample.cell_no,
+                    sample.sample_idx,
+                    sample.rep,
+                    sample.finish,
+                    sample.truncated,
+                    sample.seed,
+                    sample.prompt_tokens_raw,
+                    sample.prompt_tokens,
+                    sample.new_tokens,
+                    sample.stop_id,
+                    sample.seen,
+                    sample.kept_min,
+                    sample.kept_max,
+                    sample.kept_mean,
+                    sample.queue_us,
+                    sample.prefill_us,
+                    sample.decode_us,
+                    sample.bytes_end,
+                    sample.bytes_peak,
+                    sample.bytes_f16,
+                    sample.prompt_sha,
+                    sample.out_sha,
+                    sample.text_sha,
+                    sample.error_kind,
+                    sample.extra
+                   FROM sample
+                  WHERE sample.sweep_no = r.sweep_no AND sample.cell_no = r.cell_no) y ON y.sample_idx = x.sample_idx AND y.rep = x.rep) m ON true
+  WHERE s.noise_kind IS NULL;
+create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50) as
+ WITH shares AS (
+         SELECT l.cell_key,
+            l.baseline_cell_key,
+            l.noise_kind,
+            count(l.d) AS n,
+            count(*) - count(l.d) AS n_undefined,
+            avg((abs(l.d) > 0.5::double precision)::integer)::double precision AS share_gt50,
+            avg((l.d <= '-0.5'::numeric::double precision)::integer)::double precision AS share_longer50,
+            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_hi <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_lo,
+            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_lo <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_hi,
+            avg((l.d >= 0.5::double precision)::integer)::double precision AS share_shorter50,
+            avg(l.same::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS share_same,
+            avg((abs(l.d) <= 0.05::double precision)::integer)::double precision AS share_near,
+            percentile_cont(ARRAY[0.05, 0.25, 0.5, 0.75, 0.95]::double precision[]) WITHIN GROUP (ORDER BY l.d) AS q,
+            percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (abs(l.d))) AS abs_d95,
+            sum(l.l_comp) FILTER (WHERE l.d IS NOT NULL)::double precision / NULLIF(sum(l.l_base) FILTER (WHERE l.d IS NOT NULL), 0)::double precision AS ratio_of_means,
+            exp(avg(ln(l.l_comp::double precision / l.l_base::double precision)) FILTER (WHERE l.l_comp > 0 AND l.l_base > 0)) AS geo_ratio,
+            avg((l.censor = ANY (ARRAY['base'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_base,
+            avg((l.censor = ANY (ARRAY['comp'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_comp
+           FROM kv.length_shift l
+          GROUP BY l.cell_key, l.baseline_cell_key, l.noise_kind
+        )
+ SELECT baseline_cell_key,
+    cell_key AS noise_cell_key,
+    noise_kind,
+    n,
+    share_same,
+    abs_d95 AS noise_d95,
+    share_gt50,
+    share_longer50,
+    share_shorter50
+   FROM shares
+  WHERE noise_kind IS NOT NULL;
+create view kv.pairs (compressor, label, cell_key, baseline_cell_key) as
+ SELECT compressor,
+    label,
+    encode(key, 'hex'::text) AS cell_key,
+    ( SELECT encode(b.key, 'hex'::text) AS encode
+           FROM newest_run b
+          WHERE b.key = r.baseline_key) AS baseline_cell_key
+   FROM newest_run r
+  WHERE not_inert(compressor, summary);
+create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl, top1, base_ppl, delta, delta_lo, delta_hi) as
+ WITH scored AS (
+         SELECT r_1.key,
+            s.sample_idx,
+            s.rep,
+            s.new_tokens AS n,
+            (s.extra ->> 'logprob_sum'::text)::double precision AS sum,
+            (s.extra ->> 'n_match'::text)::double precision AS hits
+           FROM newest_run r_1
+             JOIN sample s USING (sweep_no, cell_no)
+          WHERE r_1.workload = 'score'::text AND s.finish <> 3
+        ), whole AS (
+         SELECT scored.key,
+            count(*) AS samples,
+            sum(scored.n) AS n,
+            exp((- sum(scored.sum)) / sum(scored.n)::double precision) AS ppl,
+            sum(scored.hits) / sum(scored.n) FILTER (WHERE scored.hits IS NOT NULL)::double precision AS top1
+           FROM scored
+          GROUP BY scored.key
+        )
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
+    w.samples AS n_samples,
+    w.n AS n_tokens,
+    w.ppl,
+    w.top1,
+    b.ppl AS base_ppl,
+    d.delta,
+    e.lo AS delta_lo,
+    e.hi AS delta_hi
+   FROM newest_run r
+     JOIN whole w USING (key)
+     LEFT JOIN whole b ON b.key = r.baseline_key
+     LEFT JOIN LATERAL ( SELECT sum(base.sum) / sum(base.n)::double precision - sum(comp.sum) / sum(comp.n)::double precision AS delta
+           FROM scored base
+             JOIN scored comp USING (sample_idx, rep)
+          WHERE base.key = r.baseline_key AND comp.key = r.key) d ON true
+     LEFT JOIN estimate e ON e.sweep_no = r.sweep_no AND e.cell_no = r.cell_no AND e.statistic = 'log_ppl'::text;
+create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, prompt_tokens_raw, prompt_tokens, truncated, new_tokens, finish, stop_id, error_kind, cap, queue_ms, prefill_ms, decode_ms, steps, tpot_ms, kept_mean, kept_min, kept_max, bytes_end, bytes_peak, bytes_f16, text, tokens_sha, token_ids) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    p.key AS prompt_key,
+    s.rep::integer AS replicate,
+    s.seed,
+    encode(s.prompt_sha, 'hex'::text) AS prompt_sha,
+    s.prompt_tokens_raw,
+    s.prompt_tokens,
+    s.truncated,
+    s.new_tokens,
+    finish_name(s.finish) AS finish,
+    s.stop_id,
+    s.error_kind,
+    COALESCE(p.max_new_tokens, (r.run #>> '{workload,generate,max_new_tokens}'::text[])::integer) AS cap,
+    s.queue_us::double precision / 1000.0::double precision AS queue_ms,
+    s.prefill_us::double precision / 1000.0::double precision AS prefill_ms,
+    s.decode_us::double precision / 1000.0::double precision AS decode_ms,
+    decode_steps(s.new_tokens, s.stop_id) AS steps,
+    s.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s.new_tokens, s.stop_id), 0), 0)::double precision AS tpot_ms,
+    s.kept_mean,
+    s.kept_min,
+    s.kept_max,
+    s.bytes_end,
+    s.bytes_peak,
+    s.bytes_f16,
+    convert_from(t.bytes, 'UTF8'::name) AS text,
+    encode(s.out_sha, 'hex'::text) AS tokens_sha,
+    token_ids(o.bytes) AS token_ids
+   FROM newest_run r
+     JOIN sample s USING (sweep_no, cell_no)
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
+     LEFT JOIN output t ON t.sha = s.text_sha
+     LEFT JOIN output o ON o.sha = s.out_sha;
+create view kv.throughput (cell_key, model, compressor, label, device, batch_size, prompt_tokens, new_tokens, phase, repeats, tok_s, tok_s_q25, tok_s_q75, times_ms, noisy, drift, bound_ms, of_bound, base_tok_s, s_same, max_batch, tok_s_at_max, base_max_batch, base_tok_s_at_max, s_max, kept_mean, bytes_end, bytes_peak, compressed) as
+ WITH medians AS (
+         SELECT throughput_run.sweep_no,
+            throughput_run.cell_no,
+            throughput_run.phase,
+            throughput_run.guard,
+            percentile_cont(0.5::double precision) WITHIN GROUP (ORDER BY throughput_run.seconds) AS median
+           FROM throughput_run
+          GROUP BY throughput_run.sweep_no, throughput_run.cell_no, throughput_run.phase, throughput_run.guard
+        ), drifts AS (
+         SELECT c.sweep_no,
+            c.group_no,
+            g.phase,
+            max(abs(g.median / m.median - 1::double precision)) AS drift
+           FROM medians g
+             JOIN medians m ON m.sweep_no = g.sweep_no AND m.cell_no = g.cell_no AND m.phase = g.phase AND NOT m.guard
+             JOIN cell c ON c.sweep_no = g.sweep_no AND c.cell_no = g.cell_no
+          WHERE g.guard
+          GROUP BY c.sweep_no, c.group_no, g.phase
+        ), timed AS (
+         SELECT r.key,
+            r.baseline_key,
+            r.sweep_no,
+            r.group_no,
+            r.model,
+            r.model_sha,
+            r.compressor,
+            r.label,
+            r.effective,
+            r.backend,
+            r.invariant,
+            r.run ->> 'scheduler'::text AS scheduler,
+            r.provenance #>> '{device,name}'::text[] AS device,
+            (r.run #>> '{workload,throughput,new_tokens}'::text[])::integer AS new_tokens,
+            not_inert(r.compressor, r.summary) AS compressed,
+            t_1.phase,
+            max(t_1.batch) AS batch,
+            max(t_1.prompt_tokens) AS prompt_tokens,
+            count(*) AS repeats,
+            max(t_1.tokens) AS tokens,
+            percentile_cont(ARRAY[0.25, 0.5, 0.75]::double precision[]) WITHIN GROUP (ORDER BY t_1.seconds) AS q,
+            array_agg(t_1.seconds * 1000::double precision ORDER BY t_1.repeat) AS times,
+            percentile_cont(0.5::double precision) WITHIN GROUP (ORDER BY t_1.bound_s) AS bound_s,
+            max(t_1.kept_mean) AS kept_mean,
+            max(t_1.bytes_end) AS bytes_end,
+            max(t_1.peak_bytes) AS bytes_peak
+           FROM newest_run r
+             JOIN throughput_run t_1 USING (sweep_no, cell_no)
+          WHERE NOT t_1.guard
+          GROUP BY r.key, r.baseline_key, r.sweep_no, r.group_no, r.model, r.model_sha, r.compressor, r.label, r.effective, r.backend, r.invariant, r.run, r.provenance, r.summary, t_1.phase
+        ), rated AS (
+         SELECT timed.key,
+            timed.baseline_key,
+            timed.sweep_no,
+            timed.group_no,
+            timed.model,
+            timed.model_sha,
+            timed.compressor,
+            timed.label,
+            timed.effective,
+            timed.backend,
+            timed.invariant,
+            timed.scheduler,
+            timed.device,
+            timed.new_tokens,
+            timed.compressed,
+            timed.phase,
+            timed.batch,
+            timed.prompt_tokens,
+            timed.repeats,
+            timed.tokens,
+            timed.q,
+            timed.times,
+            timed.bound_s,
+            timed.kept_mean,
+            timed.bytes_end,
+            timed.bytes_peak,
+            timed.tokens::double precision / timed.q[2] AS tok_s
+           FROM timed
+        ), largest AS (
+         SELECT DISTINCT ON (rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.prompt_tokens, rated.new_tokens, rated.phase) rated.model_sha,
+            rated.effective,
+            rated.backend,
+            rated.invariant,
+            rated.scheduler,
+            rated.device,
+            rated.prompt_tokens,
+            rated.new_tokens,
+            rated.phase,
+            rated.compressor,
+            rated.batch,
+            rated.tok_s
+           FROM rated
+          ORDER BY rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.prompt_tokens, rated.new_tokens, rated.phase, rated.batch DESC
+        )
+ SELECT encode(t.key, 'hex'::text) AS cell_key,
+    t.model,
+    t.compressor,
+    t.label,
+    t.device,
+    t.batch AS batch_size,
+    t.prompt_tokens,
+    t.new_tokens,
+    t.phase,
+    t.repeats,
+    t.tok_s,
+    t.tokens::double precision / t.q[3] AS tok_s_q25,
+    t.tokens::double precision / t.q[1] AS tok_s_q75,
+    t.times AS times_ms,
+    ((t.q[3] - t.q[1]) / t.q[2]) > 0.05::double precision AS noisy,
+    d.drift,
+    t.bound_s * 1000::double precision AS bound_ms,
+    t.bound_s / t.q[2] AS of_bound,
+    b.tok_s AS base_tok_s,
+        CASE
+            WHEN t.compressed THEN t.tok_s / b.tok_s
+            ELSE NULL::double precision
+        END AS s_same,
+    own.batch AS max_batch,
+    own.tok_s AS tok_s_at_max,
+    base.batch AS base_max_batch,
+    base.tok_s AS base_tok_s_at_max,
+        CASE
+            WHEN t.compressed THEN own.tok_s / base.tok_s
+            ELSE NULL::double precision
+        END AS s_max,
+    t.kept_mean,
+    t.bytes_end,
+    t.bytes_peak,
+    t.compressed
+   FROM rated t
+     LEFT JOIN rated b ON b.key = t.baseline_key AND b.phase = t.phase
+     LEFT JOIN drifts d ON d.sweep_no = t.sweep_no AND d.group_no = t.group_no AND d.phase = t.phase
+     LEFT JOIN largest own ON own.model_sha = t.model_sha AND own.effective = t.effective AND own.backend = t.backend AND own.invariant = t.invariant AND own.scheduler = t.scheduler AND own.prompt_tokens = t.prompt_tokens AND own.new_tokens = t.new_tokens AND own.phase = t.phase AND NOT own.device IS DISTINCT FROM t.device
+     LEFT JOIN largest base ON base.model_sha = t.model_sha AND base.backend = t.backend AND base.invariant = t.invariant AND base.scheduler = t.scheduler AND base.prompt_tokens = t.prompt_tokens AND base.new_tokens = t.new_tokens AND base.phase = t.phase AND NOT base.device IS DISTINCT FROM t.device AND base.compressor = 'none'::text;
+create view newest_run (sweep_no, cell_no, group_no, key, run, model, model_sha, prompt_set, backend, invariant, batch, workload, compressor, label, requested, effective, derived, noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, n_planned, est_ms, status, lease, tries, err_class, n_alarms, summary, provenance, started_at, finished_at, reused_from) as
+ SELECT DISTINCT ON (key) sweep_no,
+    cell_no,
+    group_no,
+    key,
+    run,
+    model,
+    model_sha,
+    prompt_set,
+    backend,
+    invariant,
+    batch,
+    workload,
+    compressor,
+    label,
+    requested,
+    effective,
+    derived,
+    noise_kind,
+    noise_no,
+    dataset,
+    axes,
+    is_baseline,
+    baseline_key,
+    n_planned,
+    est_ms,
+    status,
+    lease,
+    tries,
+    err_class,
+    n_alarms,
+    summary,
+    provenance,
+    started_at,
+    finished_at,
+    reused_from
+   FROM cell
+  WHERE status = 'done'::text AND reused_from IS NULL
+  ORDER BY key, finished_at DESC, sweep_no DESC;
+
+-- Comments
+
+comment on view kv.cells is 'One row per (sweep, cell). A cell that reuses a run of another sweep shows that run.';
+comment on column kv.cells.sweep is 'name of the sweep';
+comment on column kv.cells.cell_no is 'number of the cell in its sweep';
+comment on column kv.cells.cell_key is 'key of the cell, hex: equal keys mean equal results';
+comment on column kv.cells.status is 'pending, leased, done, failed (its own fault) or lost (not its fault)';
+comment on column kv.cells.model is 'name of the model';
+comment on column kv.cells.model_sha is 'sha256 of the model file, hex';
+comment on column kv.cells.workload is 'the workload as the engine got it';
+comment on column kv.cells.dataset is 'data set of the prompts; null for throughput';
+comment on column kv.cells.kind is 'generate, throughput or score';
+comment on column kv.cells.compressor is 'method, or methods joined by +; none = uncompressed';
+comment on column kv.cells.requested is 'parameters as written in the spec';
+comment on column kv.cells.effective is 'parameters as the engine resolved and reported them';
+comment on column kv.cells.label is 'short name of the compressor configuration';
+comment on column kv.cells.batch_size is 'sequences at a time; for batch "max" the size found, null before the run';
+comment on column kv.cells.invariant is 'true: tokens do not depend on the batch';
+comment on column kv.cells.scheduler is 'static or continuous';
+comment on column kv.cells.backend is 'cpu or cuda';
+comment on column kv.cells.baseline_cell_key is 'key of its baseline, null if that is not done';
+comment on column kv.cells.is_baseline is 'compressor none and no noise';
+comment on column kv.cells.noise_kind is 'seed, batch, backend or rerun for a noise cell, else null';
+comment on column kv.cells.max_new_tokens is 'cap on the tokens of an answer';
+comment on column kv.cells.sampling is 'greedy, or temperature and its limits';
+comment on column kv.cells.template_sha is 'sha256 of the prompt template of the data set, hex';
+comment on column kv.cells.chat_template_sha is 'sha256 of the chat template text, hex; null if the model has none';
+comment on column kv.cells.stop_ids is 'token ids that end an answer';
+comment on column kv.cells.engine is 'version of the engine that ran it';
+comment on column kv.cells.numerics is 'numerics version of the engine: output bits are equal within one';
+comment on column kv.cells.host is 'name of the host that ran it';
+comment on column kv.cells.device is 'name of the GPU or CPU';
+comment on column kv.cells.n_planned is 'samples planned; for throughput the repeats';
+comment on column kv.cells.n_done is 'samples stored without an error; for throughput the timed repeats';
+comment on column kv.cells.n_error is 'samples that ended with an error of their own';
+comment on column kv.cells.n_alarms is 'samples whose tokens contradict an earlier run of the same key';
+comment on column kv.cells.compressed is 'false: the compressor acted in no sample (inert), so the cell is left out of shares; null for none';
+comment on column kv.cells.error_kind is 'class of failure of a failed cell';
+comment on column kv.cells.axes is 'the coordinates as written in the spec';
+comment on column kv.cells.reused_from is 'name of the sweep whose run this cell reuses, else null';
+comment on column kv.cells.started_at is 'start of the run';
+comment on column kv.cells.finished_at is 'end of the run';
+comment on view kv.e2e_latency is 'One row per pair of a baseline sample and a compressed one, both without an error and with the same prompt. Times are null if the two cells ran on different devices.';
+comment on column kv.e2e_latency.cell_key is 'key of the compressed cell, hex';
+comment on column kv.e2e_latency.baseline_cell_key is 'key of the baseline, hex';
+comment on column kv.e2e_latency.compressor is 'method, or methods joined by +';
+comment on column kv.e2e_latency.label is 'short name of the compressor configuration';
+comment on column kv.e2e_latency.prompt_key is 'data set and record id of the prompt';
+comment on column kv.e2e_latency.replicate is 'number of the replicate';
+comment on column kv.e2e_latency.e2e_ms is 'queue + prefill + decode of the compressed sample';
+comment on column kv.e2e_latency.service_ms is 'prefill + decode of the compressed sample';
+comment on column kv.e2e_latency.base_service_ms is 'prefill + decode of the uncompressed sample';
+comment on column kv.e2e_latency.time_ratio is 'service_ms / base_service_ms: over 1 = the request got slower';
+comment on column kv.e2e_latency.prefill_ms is 'prefill of the compressed sample';
+comment on column kv.e2e_latency.base_prefill_ms is 'prefill of the uncompressed sample';
+comment on column kv.e2e_latency.decode_ms is 'decode of the compressed sample';
+comment on column kv.e2e_latency.base_decode_ms is 'decode of the uncompressed sample';
+comment on column kv.e2e_latency.steps is 'decode steps of the compressed sample';
+comment on column kv.e2e_latency.base_steps is 'decode steps of the uncompressed sample';
+comment on column kv.e2e_latency.tpot_ms is 'decode time per step of the compressed sample';
+comment on column kv.e2e_latency.base_tpot_ms is 'decode time per step of the uncompressed sample';
+comment on column kv.e2e_latency.l_base is 'tokens of the uncompressed answer';
+comment on column kv.e2e_latency.l_comp is 'tokens of the compressed answer';
+comment on column kv.e2e_latency.paradox is 'tokens came faster and yet the request got slower';
+comment on view kv.e2e_latency_summary is 'One row per compressed cell with pairs. With w the decode share of the baseline: service_ratio = w * y_answers_longer / x_tokens_faster + (1 - w) * prefill_ratio, exactly.';
+comment on column kv.e2e_latency_summary.cell_key is 'key of the compressed cell, hex';
+comment on column kv.e2e_latency_summary.baseline_cell_key is 'key of the baseline, hex';
+comment on column kv.e2e_latency_summary.compressor is 'method, or methods joined by +';
+comment on column kv.e2e_latency_summary.label is 'short name of the compressor configuration';
+comment on column kv.e2e_latency_summary.batch_size is 'sequences at a time';
+comment on column kv.e2e_latency_summary.n is 'pairs with times';
+comment on column kv.e2e_latency_summary.x_tokens_faster is 'tokens came so many times faster';
+comment on column kv.e2e_latency_summary.y_answers_longer is 'answers got so many times longer, in decode steps';
+comment on column kv.e2e_latency_summary.service_ratio is 'requests took so many times as long';
+comment on column kv.e2e_latency_summary.prefill_ratio is 'prefill took so many times as long';
+comment on column kv.e2e_latency_summary.base_decode_share is 'w: share of decode in the service time of the baseline';
+comment on column kv.e2e_latency_summary.share_slower is 'share of requests with time_ratio > 1';
+comment on column kv.e2e_latency_summary.share_paradox is 'share of requests whose tokens came faster and that yet got slower';
+comment on column kv.e2e_latency_summary.ratio_p50 is 'median of time_ratio';
+comment on column kv.e2e_latency_summary.ratio_p95 is '95 % quantile of time_ratio';
+comment on view kv.estimates is 'One row per (cell, statistic): values with bootstrap intervals and permutation p values.';
+comment on column kv.estimates.cell_key is 'key of the cell, hex';
+comment on column kv.estimates.statistic is 'name of the statistic';
+comment on column kv.estimates.value is 'its value';
+comment on column kv.estimates.lo is 'lower end of the 95 % interval';
+comment on column kv.estimates.hi is 'upper end of the 95 % interval';
+comment on column kv.estimates.p is 'p value of the test that belongs to it';
+comment on column kv.estimates.n is 'pairs';
+comment on column kv.estimates.n_clusters is 'prompts, the unit of resampling';
+comment on column kv.estimates.b is 'resamples';
+comment on column kv.estimates.seed is 'seed of the resampling';
+comment on column kv.estimates.version is 'version of the code that computed it';
+comment on view kv.kept is 'One row per (sample, layer, kv head) of cells run with trace: kept: which tokens the cache held at the end.';
+comment on column kv.kept.cell_key is 'key of the cell, hex';
+comment on column kv.kept.prompt_key is 'data set and record id of the prompt';
+comment on column kv.kept.replicate is 'number of the replicate';
+comment on column kv.kept.layer is 'layer, from 0';
+comment on column kv.kept.kv_head is 'kv head, from 0';
+comment on column kv.kept.seen is 'tokens that entered the cache';
+comment on column kv.kept.kept is 'tokens held at the end';
+comment on column kv.kept.positions is 'their positions, ascending';
+comment on view kv.length_shift is 'One row per pair of a baseline sample and a sample of a compressed or a noise cell: D = (l_base - l_comp) / l_base; D < 0 = the compressed answer is longer. Cells whose compressor did not act are left out.';
+comment on column kv.length_shift.cell_key is 'key of the compressed (or noise) cell, hex';
+comment on column kv.length_shift.baseline_cell_key is 'key of the baseline, hex';
+comment on column kv.length_shift.compressor is 'method, or methods joined by +; none for a noise cell';
+comment on column kv.length_shift.label is 'short name of the compressor configuration';
+comment on column kv.length_shift.noise_kind is 'kind of the noise cell; null for a compressed one';
+comment on column kv.length_shift.dataset is 'data set of the prompt';
+comment on column kv.length_shift.task_type is 'task type of the prompt, if the data set has any';
+comment on column kv.length_shift.prompt_key is 'data set and record id of the prompt';
+comment on column kv.length_shift.replicate is 'number of the replicate';
+comment on column kv.length_shift.l_base is 'tokens of the uncompressed answer';
+comment on column kv.length_shift.l_comp is 'tokens of the compressed answer';
+comment on column kv.length_shift.d is 'D; null if the uncompressed answer is empty';
+comment on column kv.length_shift.d_lo is 'least value that the true D can have, given that answers were cut';
+comment on column kv.length_shift.d_hi is 'greatest value that the true D can have';
+comment on column kv.length_shift.censor is 'which side was cut: none, comp, base, both';
+comment on column kv.length_shift.same is 'token ids are identical';
+comment on column kv.length_shift.first_diff is 'length of the common prefix in tokens; null if identical';
+comment on column kv.length_shift.stop_missed is 'the whole uncompressed answer is a proper prefix: the compressed one missed the end';
+comment on column kv.length_shift.stop_early is 'the whole compressed answer is a proper prefix: it ended early';
+comment on column kv.length_shift.beyond_noise is '|D| is over the 95 % quantile of |D| between uncompressed runs; null without a noise cell';
+comment on view kv.length_shift_summary is 'One row per compressed cell with pairs: the distribution of D, its noise floor and the excess over it.';
+comment on column kv.length_shift_summary.cell_key is 'key of the compressed cell, hex';
+comment on column kv.length_shift_summary.baseline_cell_key is 'key of the baseline, hex';
+comment on column kv.length_shift_summary.compressor is 'method, or methods joined by +';
+comment on column kv.length_shift_summary.label is 'short name of the compressor configuration';
+comment on column kv.length_shift_summary.batch_size is 'sequences at a time';
+comment on column kv.length_shift_summary.dataset is 'data set of the prompts';
+comment on column kv.length_shift_summary.n is 'pairs with a D';
+comment on column kv.length_shift_summary.n_undefined is 'pairs whose uncompressed answer is empty';
+comment on column kv.length_shift_summary.n_missing is 'pairs with an errored or missing side, left out';
+comment on column kv.length_shift_summary.n_mismatch is 'pairs whose prompts differ in token ids, left out';
+comment on column kv.length_shift_summary.share_gt50 is 'share of |D| > 0.5';
+comment on column kv.length_shift_summary.share_longer50 is 'share of D <= -0.5: at least half as long again';
+comment on column kv.length_shift_summary.share_longer50_lo is 'least value of that share, given that answers were cut';
+comment on column kv.length_shift_summary.share_longer50_hi is 'greatest value of that share';
+comment on column kv.length_shift_summary.share_shorter50 is 'share of D >= 0.5';
+comment on column kv.length_shift_summary.share_same is 'share of identical answers';
+comment on column kv.length_shift_summary.share_near is 'share of |D| <= 0.05';
+comment on column kv.length_shift_summary.q05 is '5 % quantile of D';
+comment on column kv.length_shift_summary.q25 is '25 % quantile of D';
+comment on column kv.length_shift_summary.q50 is 'median of D';
+comment on column kv.length_shift_summary.q75 is '75 % quantile of D';
+comment on column kv.length_shift_summary.q95 is '95 % quantile of D';
+comment on column kv.length_shift_summary.ratio_of_means is 'tokens of all compressed answers over tokens of all uncompressed ones';
+comment on column kv.length_shift_summary.geo_ratio is 'geometric mean of l_comp / l_base';
+comment on column kv.length_shift_summary.median_ratio is '1 - median of D';
+comment on column kv.length_shift_summary.censored_base is 'share of uncompressed answers that were cut';
+comment on column kv.length_shift_summary.censored_comp is 'share of compressed answers that were cut';
+comment on column kv.length_shift_summary.noise_longer50 is 'share of D <= -0.5 between uncompressed runs; null if the noise floor was not measured';
+comment on column kv.length_shift_summary.excess_longer50 is 'share_longer50 - noise_longer50';
+comment on column kv.length_shift_summary.excess_p is 'one-sided p value of that excess';
+comment on view kv.noise_floor is 'One row per (baseline, noise cell): what a length difference means without a compressor.';
+comment on column kv.noise_floor.baseline_cell_key is 'key of the baseline, hex';
+comment on column kv.noise_floor.noise_cell_key is 'key of the noise cell, hex';
+comment on column kv.noise_floor.noise_kind is 'what was changed: seed, batch, backend, or rerun (nothing: a check, any difference is a bug)';
+comment on column kv.noise_floor.n is 'pairs with a D';
+comment on column kv.noise_floor.share_same is 'share of identical answers';
+comment on column kv.noise_floor.noise_d95 is '95 % quantile of |D|';
+comment on column kv.noise_floor.share_gt50 is 'share of |D| > 0.5';
+comment on column kv.noise_floor.share_longer50 is 'share of D <= -0.5';
+comment on column kv.noise_floor.share_shorter50 is 'share of D >= 0.5';
+comment on view kv.pairs is 'One row per compressed cell that is done and whose compressor acted, with its baseline.';
+comment on column kv.pairs.compressor is 'method, or methods joined by +';
+comment on column kv.pairs.label is 'short name of the compressor configuration';
+comment on column kv.pairs.cell_key is 'key of the compressed cell, hex';
+comment on column kv.pairs.baseline_cell_key is 'key of its baseline, null if that is not done';
+comment on view kv.perplexity is 'One row per done cell of workload score: perplexity of given continuations, teacher-forced.';
+comment on column kv.perplexity.cell_key is 'key of the cell, hex';
+comment on column kv.perplexity.baseline_cell_key is 'key of its baseline, null if that is not done';
+comment on column kv.perplexity.n_samples is 'samples scored without an error';
+comment on column kv.perplexity.n_tokens is 'tokens scored';
+comment on column kv.perplexity.ppl is 'exp of the mean negative log-probability per token';
+comment on column kv.perplexity.top1 is 'share of positions where the most probable token is the given one';
+comment on column kv.perplexity.base_ppl is 'perplexity of the baseline';
+comment on column kv.perplexity.delta is 'ln ppl - ln base_ppl over the prompts that both scored';
+comment on column kv.perplexity.delta_lo is 'lower end of its 95 % interval';
+comment on column kv.perplexity.delta_hi is 'upper end of its 95 % interval';
+comment on view kv.samples is 'One row per sample: one prompt generated (or scored) under one cell.';
+comment on column kv.samples.cell_key is 'key of the cell, hex';
+comment on column kv.samples.prompt_key is 'data set and record id of the prompt';
+comment on column kv.samples.replicate is 'number of the replicate, 0 without sampling';
+comment on column kv.samples.seed is 'seed of its random draws';
+comment on column kv.samples.prompt_sha is 'sha256 over the token ids of the prompt as little-endian u32, hex';
+comment on column kv.samples.prompt_tokens_raw is 'tokens of the prompt before any cut';
+comment on column kv.samples.prompt_tokens is 'tokens of the prompt as it was run';
+comment on column kv.samples.truncated is 'the prompt was cut in the middle';
+comment on column kv.samples.new_tokens is 'length of the answer in tokens, without the end token; for score the tokens scored';
+comment on column kv.samples.finish is 'stop = complete; length, context = cut; error';
+comment on column kv.samples.stop_id is 'token id that ended the answer; null for a stop string or a cut';
+comment on column kv.samples.error_kind is 'kind of error, null if none';
+comment on column kv.samples.cap is 'most tokens that the answer could have';
+comment on column kv.samples.queue_ms is 'submitted to first prefill launch';
+comment on column kv.samples.prefill_ms is 'first prefill launch to first token';
+comment on column kv.samples.decode_ms is 'first to last token, the end token included';
+comment on column kv.samples.steps is 'decode steps';
+comment on column kv.samples.tpot_ms is 'decode time per step';
+comment on column kv.samples.kept_mean is 'tokens held in the cache at the end, mean over layers and kv heads';
+comment on column kv.samples.kept_min is 'the same, least';
+comment on column kv.samples.kept_max is 'the same, most';
+comment on column kv.samples.bytes_end is 'bytes of the cache at the end';
+comment on column kv.samples.bytes_peak is 'bytes of the cache at its peak';
+comment on column kv.samples.bytes_f16 is 'bytes that an uncompressed f16 cache of as many tokens takes';
+comment on column kv.samples.text is 'the answer';
+comment on column kv.samples.tokens_sha is 'sha256 over the token ids of the answer as little-endian u32, hex';
+comment on column kv.samples.token_ids is 'token ids of the answer; for score the most probable id at each position';
+comment on view kv.throughput is 'One row per (done cell of workload throughput, phase). Speed-ups are null for inert cells.';
+comment on column kv.throughput.cell_key is 'key of the cell, hex';
+comment on column kv.throughput.model is 'name of the model';
+comment on column kv.throughput.compressor is 'method, or methods joined by +';
+comment on column kv.throughput.label is 'short name of the compressor configuration';
+comment on column kv.throughput.device is 'name of the GPU or CPU';
+comment on column kv.throughput.batch_size is 'sequences at a time';
+comment on column kv.throughput.prompt_tokens is 'tokens of each prompt';
+comment on column kv.throughput.new_tokens is 'decode steps';
+comment on column kv.throughput.phase is 'prefill (to the first token) or decode';
+comment on column kv.throughput.repeats is 'timed runs';
+comment on column kv.throughput.tok_s is 'tokens per second over all sequences, from the median time';
+comment on column kv.throughput.tok_s_q25 is 'from the 75 % quantile of the times: the slow side';
+comment on column kv.throughput.tok_s_q75 is 'from the 25 % quantile of the times: the fast side';
+comment on column kv.throughput.times_ms is 'all raw times in the order of the runs';
+comment on column kv.throughput.noisy is 'interquartile range of the times over 5 % of their median';
+comment on column kv.throughput.drift is 'relative change of the first baseline point of the group, timed again at the end; over 0.03 marks all its points';
+comment on column kv.throughput.bound_ms is 'least time that the measured memory and arithmetic rates allow';
+comment on column kv.throughput.of_bound is 'bound_ms over the median time';
+comment on column kv.throughput.base_tok_s is 'tok_s of the baseline';
+comment on column kv.throughput.s_same is 'speed-up at the same batch size: tok_s / base_tok_s';
+comment on column kv.throughput.max_batch is 'largest batch size of this configuration that is done';
+comment on column kv.throughput.tok_s_at_max is 'tok_s there';
+comment on column kv.throughput.base_max_batch is 'largest batch size of the uncompressed model that is done';
+comment on column kv.throughput.base_tok_s_at_max is 'its tok_s there';
+comment on column kv.throughput.s_max is 'speed-up of own maxima: tok_s_at_max / base_tok_s_at_max';
+comment on column kv.throughput.kept_mean is 'tokens held per sequence, mean over layers and kv heads';
+comment on column kv.throughput.bytes_end is 'bytes of all caches at the end';
+comment on column kv.throughput.bytes_peak is 'peak bytes of the engine';
+comment on column kv.throughput.compressed is 'false: the compressor did not act; null for none';
+
+-- The read-only role
+
+alter role kv_reader set default_transaction_read_only=on;
+alter role kv_reader set idle_in_transaction_session_timeout=1min;
+alter role kv_reader set lock_timeout=5s;
+alter role kv_reader set search_path=kv;
+alter role kv_reader set statement_timeout=10min;
+alter role kv_reader set temp_file_limit=2GB;
+alter role kv_reader set transaction_timeout=11min;
+grant select on kv.cells to kv_reader;
+grant select on kv.e2e_latency to kv_reader;
+grant select on kv.e2e_latency_summary to kv_reader;
+grant select on kv.estimates to kv_reader;
+grant select on kv.kept to kv_reader;
+grant select on kv.length_shift to kv_reader;
+grant select on kv.length_shift_summary to kv_reader;
+grant select on kv.noise_floor to kv_reader;
+grant select on kv.pairs to kv_reader;
+grant select on kv.perplexity to kv_reader;
+grant select on kv.samples to kv_reader;
+grant select on kv.throughput to kv_reader;
+revoke execute on function lo_creat(integer) from public;
+revoke execute on function lo_create(oid) from public;
+revoke execute on function lo_from_bytea(oid,bytea) from public;
+revoke execute on function lo_put(oid,bigint,bytea) from public;
+revoke execute on function lo_truncate(integer,integer) from public;
+revoke execute on function lo_truncate64(integer,bigint) from public;
+revoke execute on function lo_unlink(oid) from public;
+revoke execute on function lowrite(integer,bytea) from public;
+revoke execute on function pg_advisory_lock(bigint) from public;
+revoke execute on function pg_advisory_lock(integer,integer) from public;
+revoke execute on function pg_advisory_lock_shared(bigint) from public;
+revoke execute on function pg_advisory_lock_shared(integer,integer) from public;
+revoke execute on function pg_advisory_unlock(bigint) from public;
+revoke execute on function pg_advisory_unlock(integer,integer) from public;
+revoke execute on function pg_advisory_unlock_all() from public;
+revoke execute on function pg_advisory_unlock_shared(bigint) from public;
+revoke execute on function pg_advisory_unlock_shared(integer,integer) from public;
+revoke execute on function pg_advisory_xact_lock(bigint) from public;
+revoke execute on function pg_advisory_xact_lock(integer,integer) from public;
+revoke execute on function pg_advisory_xact_lock_shared(bigint) from public;
+revoke execute on function pg_advisory_xact_lock_shared(integer,integer) from public;
+revoke execute on function pg_cancel_backend(integer) from public;
+revoke execute on function pg_logical_emit_message(boolean,text,bytea,boolean) from public;
+revoke execute on function pg_logical_emit_message(boolean,text,text,boolean) from public;
+revoke execute on function pg_notify(text,text) from public;
+revoke execute on function pg_terminate_backend(integer,bigint) from public;
+revoke execute on function pg_try_advisory_lock(bigint) from public;
+revoke execute on function pg_try_advisory_lock(integer,integer) from public;
+revoke execute on function pg_try_advisory_lock_shared(bigint) from public;
+revoke execute on function pg_try_advisory_lock_shared(integer,integer) from public;
+revoke execute on function pg_try_advisory_xact_lock(bigint) from public;
+revoke execute on function pg_try_advisory_xact_lock(integer,integer) from public;
+revoke execute on function pg_try_advisory_xact_lock_shared(bigint) from public;
+revoke execute on function pg_try_advisory_xact_lock_shared(integer,integer) from public;
+revoke execute on function set_config(text,text,boolean) from public;
