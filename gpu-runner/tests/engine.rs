@@ -274,7 +274,7 @@ fn the_reference_backend_agrees_within_the_tolerance_of_int8_activations() {
     let mut a = item("a", 70);
     a["continuation"] = json!([9, 50, 130, 201, 77, 31, 8, 64]);
     let cell = json!({"compressor": "none", "batch": 1, "workload": {"score": {}}});
-    let mut scores = |engine: &mut Engine| -> Vec<f64> {
+    let scores = |engine: &mut Engine| -> Vec<f64> {
         let events = engine.run(cell.clone(), &[a.clone()]);
         serde_json::from_value(of(&events, "scored")[0]["logprobs"].clone()).unwrap()
     };
