@@ -19,10 +19,16 @@ fn scores_of_the_demo_model_agree_with_llama_cpp() {
         .iter()
         .map(|g| json!({"sample": g["sample"], "tokens": g["tokens"], "continuation": g["continuation"]}))
         .collect();
-    let events = engine.run(json!({"compressor": "none", "batch": 6, "workload": {"score": {}}}), &items);
+    let events = engine.run(
+        json!({"compressor": "none", "batch": 6, "workload": {"score": {}}}),
+        &items,
+    );
     let (mut n, mut same, mut difference) = (0, 0, 0.0);
     for golden in goldens() {
-        let scored = of(&events, "scored").into_iter().find(|e| e["sample"] == golden["sample"]).unwrap();
+        let scored = of(&events, "scored")
+            .into_iter()
+            .find(|e| e["sample"] == golden["sample"])
+            .unwrap();
         for (i, want) in golden["logprobs"].as_array().unwrap().iter().enumerate() {
             n += 1;
             same += i32::from(scored["argmax"][i] == golden["continuation"][i]);
@@ -31,7 +37,10 @@ fn scores_of_the_demo_model_agree_with_llama_cpp() {
     }
     let (share, mean) = (f64::from(same) / f64::from(n), difference / f64::from(n));
     // Both sides round activations to int8, each in its own way. A wrong weight, rotation or norm is far outside.
-    assert!(share >= 0.9 && mean <= 0.06, "top-1 {share}, mean difference {mean} over {n}");
+    assert!(
+        share >= 0.9 && mean <= 0.06,
+        "top-1 {share}, mean difference {mean} over {n}"
+    );
 }
 
 /// The same file under a compressor that keeps all, at batch 1 and 3.

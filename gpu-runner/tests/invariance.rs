@@ -49,7 +49,12 @@ fn tokens_do_not_depend_on_batch_order_scheduler_or_threads() {
         ];
         for (engine, batch, scheduler, items) in runs {
             let got = tokens(&engines[engine].run(generate(compressor.clone(), batch, scheduler, 24), items));
-            assert_eq!(got, alone, "{compressor} at batch {batch}, {scheduler}, {} threads", engine + 1);
+            assert_eq!(
+                got,
+                alone,
+                "{compressor} at batch {batch}, {scheduler}, {} threads",
+                engine + 1
+            );
         }
     }
 }
@@ -99,7 +104,11 @@ fn settings_that_keep_all_give_the_tokens_of_none() {
     ] {
         let events = engine.run(generate(compressor.clone(), 4, "continuous", 32), &items());
         assert_eq!(tokens(&events), none, "{compressor}");
-        assert_eq!(of(&events, "finished")[0]["inert"], true, "{compressor} acted in no sample");
+        assert_eq!(
+            of(&events, "finished")[0]["inert"],
+            true,
+            "{compressor} acted in no sample"
+        );
     }
 }
 
@@ -107,7 +116,8 @@ fn settings_that_keep_all_give_the_tokens_of_none() {
 fn the_first_token_of_every_post_rope_compressor_is_that_of_none() {
     let file = model("llama");
     let mut engine = Engine::new(&file, 2);
-    let first = |events: &[Value]| -> Vec<Value> { tokens(events).into_iter().map(|(_, ids)| ids[0].clone()).collect() };
+    let first =
+        |events: &[Value]| -> Vec<Value> { tokens(events).into_iter().map(|(_, ids)| ids[0].clone()).collect() };
     let none = first(&engine.run(generate(json!("none"), 4, "static", 1), &items()));
     for compressor in matrix() {
         let events = engine.run(generate(compressor.clone(), 4, "static", 1), &items());
@@ -148,12 +158,23 @@ fn tokens_do_not_depend_on_the_instruction_set() {
             .env("KVSWEEP_ISA", isa)
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{isa}: {}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{isa}: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let mut rows: Vec<_> = of(&events, "sample")
             .iter()
-            .map(|e| (e["cell"].to_string(), e["sample"].to_string(), e["token_ids"].to_string()))
+            .map(|e| {
+                (
+                    e["cell"].to_string(),
+                    e["sample"].to_string(),
+                    e["token_ids"].to_string(),
+                )
+            })
             .collect();
         rows.sort();
         rows

@@ -47,7 +47,10 @@ impl Served {
         let (mut served, file) = (Served::start(), model("llama"));
         served.send(json!({"op": "load", "id": "l", "model": {"path": file.0}, "threads": 2}));
         let loaded = served.until("loaded");
-        assert_eq!((&loaded["id"], &loaded["model"]["arch"]), (&json!("l"), &json!("llama")));
+        assert_eq!(
+            (&loaded["id"], &loaded["model"]["arch"]),
+            (&json!("l"), &json!("llama"))
+        );
         (served, file)
     }
 
@@ -72,7 +75,10 @@ impl Served {
 
     /// The next event, whose number must follow the one before.
     fn next(&mut self) -> Value {
-        let line = self.events.recv_timeout(Duration::from_secs(120)).expect("an event in time");
+        let line = self
+            .events
+            .recv_timeout(Duration::from_secs(120))
+            .expect("an event in time");
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["n"], self.seen.len(), "events are numbered without gaps");
         self.seen.push(event.clone());
@@ -110,13 +116,26 @@ fn long() -> (Value, Vec<Value>) {
 #[test]
 fn cells_run_in_start_order_and_the_engine_leaves_with_code_0() {
     let (mut served, _file) = Served::with_model();
-    served.cell("a", generate(json!("none"), 2, "static", 4), &[item("x", 5), item("y", 9), item("z", 3)]);
-    served.cell("b", generate(json!({"kivi": {"bits": 2}}), 1, "continuous", 4), &[item("x", 200)]);
+    served.cell(
+        "a",
+        generate(json!("none"), 2, "static", 4),
+        &[item("x", 5), item("y", 9), item("z", 3)],
+    );
+    served.cell(
+        "b",
+        generate(json!({"kivi": {"bits": 2}}), 1, "continuous", 4),
+        &[item("x", 200)],
+    );
     served.send(json!({"op": "encode", "id": "e", "texts": ["th", "h"], "chat": false}));
     served.send(json!({"op": "shutdown"}));
     served.until("bye");
     assert_eq!(served.exit(), Some(0));
-    let kinds: Vec<_> = served.seen.iter().map(|e| e["event"].as_str().unwrap()).filter(|e| *e != "progress").collect();
+    let kinds: Vec<_> = served
+        .seen
+        .iter()
+        .map(|e| e["event"].as_str().unwrap())
+        .filter(|e| *e != "progress")
+        .collect();
     let want = [
         "hello", "loaded", "planned", "sample", "sample", "sample", "finished", "planned", "sample", "finished",
         "encoded", "bye",
@@ -159,8 +178,16 @@ fn wrong_requests_are_told_apart_and_the_engine_goes_on() {
     for (line, kind, text) in cases {
         served.line(line.as_bytes());
         let failed = served.until("failed");
-        assert_eq!((&failed["kind"], &failed["usable"]), (&json!(kind), &json!(true)), "{line}");
-        assert!(failed["message"].as_str().unwrap().contains(text), "{line}: {}", failed["message"]);
+        assert_eq!(
+            (&failed["kind"], &failed["usable"]),
+            (&json!(kind), &json!(true)),
+            "{line}"
+        );
+        assert!(
+            failed["message"].as_str().unwrap().contains(text),
+            "{line}: {}",
+            failed["message"]
+        );
     }
     served.line(&[0xff, 0xfe]);
     assert!(served.until("failed")["message"].as_str().unwrap().contains("UTF-8"));
@@ -179,7 +206,11 @@ fn a_refused_compressor_fails_its_cell_with_the_registrys_code() {
     ] {
         served.cell("c", generate(compressor.clone(), 1, "static", 2), &[item("x", 4)]);
         let failed = served.until("failed");
-        assert_eq!((&failed["cell"], &failed["kind"]), (&json!("c"), &json!("compressor")), "{compressor}");
+        assert_eq!(
+            (&failed["cell"], &failed["kind"]),
+            (&json!("c"), &json!("compressor")),
+            "{compressor}"
+        );
         assert_eq!(failed["code"], code, "{failed}");
     }
     served.cell("c", generate(json!("none"), 1, "static", 2), &[item("x", 4)]);
@@ -194,14 +225,20 @@ fn a_bad_model_is_a_model_file_error_and_cuda_is_unsupported() {
     let mut served = Served::start();
     served.send(json!({"op": "load", "id": "a", "model": {"path": "/nowhere/model.gguf"}}));
     let failed = served.until("failed");
-    assert_eq!((&failed["id"], &failed["kind"], &failed["usable"]), (&json!("a"), &json!("model_file"), &json!(true)));
+    assert_eq!(
+        (&failed["id"], &failed["kind"], &failed["usable"]),
+        (&json!("a"), &json!("model_file"), &json!(true))
+    );
     let file = model("llama");
     served.send(json!({"op": "load", "id": "b", "model": {"path": file.0, "sha256": "00"}}));
     assert!(served.until("failed")["message"].as_str().unwrap().contains("sha256"));
     served.send(json!({"op": "load", "id": "c", "model": {"path": file.0}, "backend": "cuda"}));
     assert_eq!(served.until("failed")["kind"], "unsupported");
     served.cell("c", generate(json!("none"), 1, "static", 2), &[item("x", 4)]);
-    assert!(served.until("failed")["message"].as_str().unwrap().contains("needs a model"));
+    assert!(served.until("failed")["message"]
+        .as_str()
+        .unwrap()
+        .contains("needs a model"));
 }
 
 #[test]
@@ -275,7 +312,11 @@ fn a_file_of_requests_is_run_to_its_end() {
         Temporary::new(text.as_bytes())
     };
     let run = |path: &std::path::Path| {
-        let output = Command::new(env!("CARGO_BIN_EXE_gpu-runner")).arg("run").arg(path).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_gpu-runner"))
+            .arg("run")
+            .arg(path)
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let mut good = generate(json!("none"), 1, "static", 2);
@@ -303,12 +344,26 @@ fn list_and_resolve_answer_in_json() {
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     };
     let list: Value = serde_json::from_str(&run(&["list", "--json"], "")).unwrap();
-    for key in ["protocol", "numerics", "compressors", "formats", "weights", "architectures", "error_kinds"] {
+    for key in [
+        "protocol",
+        "numerics",
+        "compressors",
+        "formats",
+        "weights",
+        "architectures",
+        "error_kinds",
+    ] {
         assert!(!list[key].is_null(), "{key}");
     }
     assert_eq!(list["architectures"], json!(["llama", "qwen2"]));
-    let answers = run(&["resolve", "--json"], "{\"compressor\":{\"kivi\":{\"bits\":4}}}\n{\"compressor\":{\"kivi\":{\"x\":1}}}\n{\n");
-    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answers = run(
+        &["resolve", "--json"],
+        "{\"compressor\":{\"kivi\":{\"bits\":4}}}\n{\"compressor\":{\"kivi\":{\"x\":1}}}\n{\n",
+    );
+    let answers: Vec<Value> = answers
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(answers[0]["effective"]["kivi"]["v_bits"], 4);
     assert_eq!(answers[1]["error"]["code"], "unknown_param");
     assert_eq!(answers[2]["error"]["kind"], "bad_request");

@@ -69,7 +69,10 @@ pub fn model(arch: &str) -> Temporary {
 
 fn vocabulary() -> Vec<(String, Kv)> {
     let printable = |c: u32| matches!(c, 33..=126 | 161..=172 | 174..=255);
-    let others = (0..256u32).filter(|c| !printable(*c)).enumerate().map(|(i, _)| 256 + i as u32);
+    let others = (0..256u32)
+        .filter(|c| !printable(*c))
+        .enumerate()
+        .map(|(i, _)| 256 + i as u32);
     let bytes = (0..256).filter(|c| printable(*c)).chain(others);
     let mut tokens: Vec<String> = bytes.filter_map(char::from_u32).map(String::from).collect();
     tokens.extend(["<|end|>", "th"].map(String::from));
@@ -106,7 +109,9 @@ fn matrix(name: &str, ty: u32, rows: u64, cols: u64, a: f32) -> TensorSpec {
                     3 => ([half(2.0 * a / 15.0), half(-a)].concat(), 16),
                     _ => (half(a / 127.0).to_vec(), 32),
                 };
-                head.into_iter().chain((0..codes).map(move |i| byte(block * 32 + i))).collect::<Vec<u8>>()
+                head.into_iter()
+                    .chain((0..codes).map(move |i| byte(block * 32 + i)))
+                    .collect::<Vec<u8>>()
             })
             .collect(),
     };
@@ -204,7 +209,9 @@ pub fn tokens(events: &[Value]) -> Vec<(String, Value)> {
 /// A sample of `n` random ids.
 pub fn item(name: &str, n: usize) -> Value {
     let seed = name.bytes().fold(7u64, |h, b| h * 31 + u64::from(b));
-    let ids: Vec<u32> = (0..n as u64).map(|i| (uniform(key(seed, [1; 5]), i) * 256.0) as u32).collect();
+    let ids: Vec<u32> = (0..n as u64)
+        .map(|i| (uniform(key(seed, [1; 5]), i) * 256.0) as u32)
+        .collect();
     json!({"sample": name, "replicate": 0, "seed": seed, "tokens": ids})
 }
 
