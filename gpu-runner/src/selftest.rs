@@ -97,11 +97,24 @@ fn attention(pool: &Pool, isa: Isa, shape: Shape, compressor: &Value) -> Result<
     for prompt in [1, 63, 64, 65, 150] {
         let mut cache = KvCache::new(shape, &resolved, Arc::clone(&rope), isa, 64 << 20)?;
         let seq = cache.admit(prompt, 8)?;
-        cache.prefill_layer(pool, seq, 0, &halves(0, prompt * width), &halves(1 << 20, prompt * width))?;
+        cache.prefill_layer(
+            pool,
+            seq,
+            0,
+            &halves(0, prompt * width),
+            &halves(1 << 20, prompt * width),
+        )?;
         for step in 0..4 {
             let token = prompt + step;
-            cache.append(seq, 0, &halves(token * width, width), &halves((1 << 20) + token * width, width))?;
-            let q: Vec<f32> = (0..q_width).map(|i| 2.0 * value((2 << 20) + token * q_width + i)).collect();
+            cache.append(
+                seq,
+                0,
+                &halves(token * width, width),
+                &halves((1 << 20) + token * width, width),
+            )?;
+            let q: Vec<f32> = (0..q_width)
+                .map(|i| 2.0 * value((2 << 20) + token * q_width + i))
+                .collect();
             let (mut out, mut exact) = (vec![f32::NAN; q_width], vec![f32::NAN; q_width]);
             decode(pool, isa, &cache, &[seq], 0, &q, CHUNK, &mut out);
             reference::attend(&cache, seq, 0, &q, &mut exact);

@@ -118,13 +118,19 @@ fn a_long_text_is_cut_in_its_middle_and_keeps_both_ends() {
     let (_file, mut engine) = engine();
     let text: String = ('a'..='z').cycle().take(700).collect::<String>().replace("th", "ht");
     let sample = json!({"sample": "long", "prompt": text});
-    let events = engine.run(workload(json!({"chat": true, "truncate": "middle"})), &[sample.clone()]);
+    let events = engine.run(
+        workload(json!({"chat": true, "truncate": "middle"})),
+        std::slice::from_ref(&sample),
+    );
     let cut = one(&events);
     assert_eq!(cut["truncated"], true);
     assert_eq!(cut["n_prompt"], CONTEXT - 24);
     // "<user>" 6, "<a>" 3.
     assert_eq!(cut["n_prompt_raw"], 700 + 9);
-    let events = engine.run(workload(json!({"chat": true, "truncate": "none"})), &[sample.clone()]);
+    let events = engine.run(
+        workload(json!({"chat": true, "truncate": "none"})),
+        std::slice::from_ref(&sample),
+    );
     assert_eq!(one(&events)["error"]["kind"], "prompt_too_long");
     let events = engine.run(workload(json!({"truncate": "middle_retok"})), &[sample]);
     // Without a template: 512 - 24 = 488, half of it from either end.
@@ -334,7 +340,7 @@ fn the_reference_backend_agrees_within_the_tolerance_of_int8_activations() {
     let cell = json!({"compressor": "none", "batch": 1, "workload": {"score": {"top_k": VOCAB}}});
     // All log-probabilities, by token id: they differ from the logits by one number a position.
     let scores = |engine: &mut Engine| -> Vec<Vec<f64>> {
-        let events = engine.run(cell.clone(), &[a.clone()]);
+        let events = engine.run(cell.clone(), std::slice::from_ref(&a));
         let scored = of(&events, "scored")[0].clone();
         let row = |i: usize| {
             let mut row = vec![f64::NAN; VOCAB as usize];

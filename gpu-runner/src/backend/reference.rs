@@ -86,7 +86,9 @@ fn softmax_sum(q: &[f32], k: &[f64], v: &[f64], out: &mut [f32]) {
     for (w, row) in weights.iter().zip(v.chunks_exact(d)) {
         sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += w * v);
     }
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum / total) as f32);
+    out.iter_mut()
+        .zip(sums)
+        .for_each(|(out, sum)| *out = (sum / total) as f32);
 }
 
 impl Backend for Reference {
@@ -214,7 +216,10 @@ impl Backend for Reference {
         };
         self.cpu.pool().tasks(rows.len() * kv_heads, &|task| {
             let (i, kv_head) = (task / kv_heads, task % kv_heads);
-            let (k, v) = (widen(&kv.k, kv_head, first + i + 1), widen(&kv.v, kv_head, first + i + 1));
+            let (k, v) = (
+                widen(&kv.k, kv_head, first + i + 1),
+                widen(&kv.v, kv_head, first + i + 1),
+            );
             for head in kv_head * group..(kv_head + 1) * group {
                 // SAFETY: (row, head) belongs to this task.
                 let o = unsafe { out.slice((i * heads + head) * d, d) };
