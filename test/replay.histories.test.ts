@@ -61,60 +61,64 @@ test('one protobufjs serves all: with two, no history replays from JSON', () => 
   expect((require('protobufjs/package.json') as { version: string }).version).toBe('8.8.1');
 });
 
-test.runIf(process.env.RECORD_HISTORIES === '1')('records a history of each shape', async () => {
-  await using stack = await openStack('record');
-  await stack.control();
-  await stack.engines({ slots: 2 });
-  const shard = (id: string) => `${sweepWorkflowId(id)}/shard/0`;
+test.runIf(process.env.RECORD_HISTORIES === '1')(
+  'records a history of each shape',
+  async () => {
+    await using stack = await openStack('record');
+    await stack.control();
+    await stack.engines({ slots: 2 });
+    const shard = (id: string) => `${sweepWorkflowId(id)}/shard/0`;
 
-  const plain = await stack.launch({ groups: [[{}], [{}, {}], [{}]], canaries: [0] });
-  await plain.result();
-  await record(stack, sweepWorkflowId(plain.id), 'plain.sweep');
-  await record(stack, shard(plain.id), 'plain.shard');
-  await stack.client.workflow.getHandle(`aggregate/${plain.id}`).result();
-  await record(stack, `aggregate/${plain.id}`, 'aggregate.sweep');
+    const plain = await stack.launch({ groups: [[{}], [{}, {}], [{}]], canaries: [0] });
+    await plain.result();
+    await record(stack, sweepWorkflowId(plain.id), 'plain.sweep');
+    await record(stack, shard(plain.id), 'plain.shard');
+    await stack.client.workflow.getHandle(`aggregate/${plain.id}`).result();
+    await record(stack, `aggregate/${plain.id}`, 'aggregate.sweep');
 
-  const continued = await stack.launch(
-    { groups: Array.from({ length: 12 }, () => [{}]) },
-    { policy: { ...FAST, historyEvents: 20, sliceSize: 4 } },
-  );
-  const firstRun = await until('the shard runs', async () => {
-    const run = await stack.client.workflow.getHandle(shard(continued.id)).describe();
-    return run.runId;
-  });
-  await continued.result();
-  await record(stack, shard(continued.id), 'continued.shard', firstRun);
+    const continued = await stack.launch(
+      { groups: Array.from({ length: 12 }, () => [{}]) },
+      { policy: { ...FAST, historyEvents: 20, sliceSize: 4 } },
+    );
+    const firstRun = await until('the shard runs', async () => {
+      const run = await stack.client.workflow.getHandle(shard(continued.id)).describe();
+      return run.runId;
+    });
+    await continued.result();
+    await record(stack, shard(continued.id), 'continued.shard', firstRun);
 
-  const hold = stack.file('hold');
-  const paused = await stack.launch({ groups: [[{ hold }, {}], [{}], [{}]] });
-  await until('a cell runs', async () => (await paused.starts()) > 0);
-  const change = { sweepId: paused.id, reason: null, user: 'test' };
-  await ledger.setSweepStatus(stack.db, { ...change, status: 'paused' });
-  await nudgeSweep(stack.client.workflow, paused.id);
-  await writeFile(hold, '');
-  await until('nothing runs', async () => !(await paused.states()).leased);
-  await until('the shard waits', async () => {
-    const { raw } = await stack.client.workflow.getHandle(shard(paused.id)).describe();
-    return (raw.pendingActivities ?? []).length === 0;
-  });
-  await ledger.setSweepStatus(stack.db, { ...change, status: 'running' });
-  await wakeSweep(stack.client.workflow, paused.id);
-  await paused.result();
-  await record(stack, sweepWorkflowId(paused.id), 'paused.sweep');
-  await record(stack, shard(paused.id), 'paused.shard');
+    const hold = stack.file('hold');
+    const paused = await stack.launch({ groups: [[{ hold }, {}], [{}], [{}]] });
+    await until('a cell runs', async () => (await paused.starts()) > 0);
+    const change = { sweepId: paused.id, reason: null, user: 'test' };
+    await ledger.setSweepStatus(stack.db, { ...change, status: 'paused' });
+    await nudgeSweep(stack.client.workflow, paused.id);
+    await writeFile(hold, '');
+    await until('nothing runs', async () => !(await paused.states()).leased);
+    await until('the shard waits', async () => {
+      const { raw } = await stack.client.workflow.getHandle(shard(paused.id)).describe();
+      return (raw.pendingActivities ?? []).length === 0;
+    });
+    await ledger.setSweepStatus(stack.db, { ...change, status: 'running' });
+    await wakeSweep(stack.client.workflow, paused.id);
+    await paused.result();
+    await record(stack, sweepWorkflowId(paused.id), 'paused.sweep');
+    await record(stack, shard(paused.id), 'paused.shard');
 
-  const cancelled = await stack.launch({ groups: [[{ hold: stack.file('never') }], [{}]] });
-  await until('a cell runs', async () => (await cancelled.starts()) > 0);
-  await cancelSweep(stack.client.workflow, cancelled.id);
-  await expect(cancelled.result()).rejects.toThrow();
-  await record(stack, sweepWorkflowId(cancelled.id), 'cancelled.sweep');
-  await record(stack, shard(cancelled.id), 'cancelled.shard');
+    const cancelled = await stack.launch({ groups: [[{ hold: stack.file('never') }], [{}]] });
+    await until('a cell runs', async () => (await cancelled.starts()) > 0);
+    await cancelSweep(stack.client.workflow, cancelled.id);
+    await expect(cancelled.result()).rejects.toThrow();
+    await record(stack, sweepWorkflowId(cancelled.id), 'cancelled.sweep');
+    await record(stack, shard(cancelled.id), 'cancelled.shard');
 
-  const missing = { name: 'absent', path: '/nowhere/absent.gguf', sha256: 'ab'.repeat(32) };
-  const failed = await stack.launch({ groups: [[{}], [{}]], model: missing });
-  await failed.result();
-  await record(stack, shard(failed.id), 'failed-group.shard');
-}, 120_000);
+    const missing = { name: 'absent', path: '/nowhere/absent.gguf', sha256: 'ab'.repeat(32) };
+    const failed = await stack.launch({ groups: [[{}], [{}]], model: missing });
+    await failed.result();
+    await record(stack, shard(failed.id), 'failed-group.shard');
+  },
+  120_000,
+);
 
 /** As JSON that replays; stacks and names of this machine are not part of a shape. */
 async function record(stack: TestStack, workflowId: string, name: string, runId?: string): Promise<void> {
