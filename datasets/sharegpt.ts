@@ -144,8 +144,16 @@ async function* prompts(file: FileHandle, places: readonly Place[], name: string
 }
 
 export async function loadShareGpt(options: ShareGptOptions): Promise<PromptSet> {
+  const file = await openFile(options.path);
+  try {
+    return await loadFrom(file, options);
+  } finally {
+    await file.close();
+  }
+}
+
+async function loadFrom(file: FileHandle, options: ShareGptOptions): Promise<PromptSet> {
   const { path, name = 'sharegpt', strict = false } = options;
-  await using file = await openFile(path);
   const stream = file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 });
   const index = await indexShareGpt(stream as AsyncIterable<Buffer>);
   const warnings = complaints(index);

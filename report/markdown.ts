@@ -6,30 +6,29 @@ import { conditions } from './sections/summary.ts';
 import { whole } from './words.ts';
 
 /** Nothing of a prompt or label may become markup. */
-function escape(text: string): string {
+function plain(text: string): string {
   return text.replace(/[\\`*_{}[\]<>#|]/g, '\\$&');
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escape).join(' | ')} |`;
+  const line = (cells: readonly string[]) => `| ${cells.map(plain).join(' | ')} |`;
   return [line(head), `|${head.map((_, i) => (i === 0 ? ' --- ' : ' ---: ')).join('|')}|`, ...rows.map(line)].join(
     '\n',
   );
 }
 
 export function renderMarkdown(model: ReportModel): string {
-  const parts = [`# kvsweep: ${escape(model.sweep.id)}`, escape(conditions(model))];
+  const parts = [`# kvsweep: ${plain(model.sweep.id)}`, plain(conditions(model))];
   const lines = headlines(model);
-  if (lines.length > 0)
-    parts.push(lines.map((l) => `- **${escape(l.label)}**, batch ${l.batch}: ${l.says}`).join('\n'));
+  if (lines.length > 0) parts.push(lines.map((l) => `- **${plain(l.label)}**, batch ${l.batch}: ${l.says}`).join('\n'));
   for (const block of threeAnswers(model)) {
     parts.push(`## ${block.question}`);
-    parts.push(block.columns ? speeds(model) : block.lines.map((line) => `- ${escape(line)}`).join('\n'));
+    parts.push(block.columns ? speeds(model) : block.lines.map((line) => `- ${plain(line)}`).join('\n'));
   }
   parts.push(
     '## Limits',
     limitsOf(model)
-      .map((line) => `- ${escape(line)}`)
+      .map((line) => `- ${plain(line)}`)
       .join('\n'),
   );
   return `${parts.join('\n\n')}\n`;

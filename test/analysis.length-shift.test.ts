@@ -39,6 +39,9 @@ test('shares, bounds, quantiles and ratios of the fixture', () => {
   expect(summary.gt50!.value).toBeCloseTo(4 / 9, 15);
   expect(summary.longer50).toEqual({ value: 4 / 9, lo: 4 / 9, hi: 5 / 9 });
   expect(summary.shorter50!.value).toBeCloseTo(1 / 9, 15);
+  // by hand: [.4140625, 1) and (-inf, 1) may still hold a D beyond either limit
+  expect(summary.gt50).toEqual({ value: 4 / 9, lo: 4 / 9, hi: 6 / 9 });
+  expect(summary.shorter50).toEqual({ value: 1 / 9, lo: 1 / 9, hi: 3 / 9 });
   const at = (q: (typeof D_QUANTILES)[number]) => summary.quantiles[D_QUANTILES.indexOf(q)]!;
   [-2.348, -1, -0.125, 0, 0.615625].forEach((expected, i) => {
     expect(at(([0.05, 0.25, 0.5, 0.75, 0.95] as const)[i]!)).toBeCloseTo(expected, 12);

@@ -138,6 +138,18 @@ test('the single prompts carry both answers and the prompt', async () => {
   expect(stories[2]!.why).toBe('slowest');
 });
 
+test('batch sizes that gave other tokens are told apart', async () => {
+  const made = cells('apart');
+  const other = made.find((cell) => cell.plan.label === 'kivi-4' && cell.plan.batch === 8)!;
+  other.answers = { ...other.answers, lists: [...KIVI.slice(0, 5), tokens(60)] };
+  const model = await report('apart', made);
+  expect(model.generations[0]!.lengths.map((e) => [e.label, e.batches])).toEqual([
+    ['kivi-4', [1]],
+    ['kivi-4', [8]],
+  ]);
+  expect(answersText(model)).toContain('kivi-4, batch 8: answers');
+});
+
 test('rates and speed-ups come from the throughput cells', async () => {
   const { throughputs } = await report('rates', cells('rates'));
   expect(throughputs).toHaveLength(1);

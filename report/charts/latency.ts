@@ -72,9 +72,9 @@ export function latencyChart(entries: readonly LatencyEntry[], colors: Colors): 
     alt: 'Service time of each request relative to the same request without compression, one dot per prompt on a logarithmic axis, one row per compressor and batch size; right of 1 is slower. A bar marks all requests together. The table below has the numbers.',
     wide: draw(
       Math.max(360, 820 - LETTER * Math.max(...rows.map((row) => row.length))),
-      'service time ÷ baseline service time of the same prompt (log scale); right of 1 is slower',
+      'request time ÷ uncompressed; right of 1× is slower',
       false,
     ),
-    narrow: draw(300, 'service time ÷ baseline (log); right of 1 is slower', true),
+    narrow: draw(300, 'request time ÷ uncompressed', true),
   };
 }

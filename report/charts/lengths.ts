@@ -177,7 +177,7 @@ export function densityChart(entries: readonly LengthEntry[], colors: Colors): C
         strokeDash: {
           field: 'name',
           type: 'nominal',
-          legend: null,
+          sort: names,
           scale: { domain: names, range: names.map((name) => (name === NOISE ? [5, 4] : [1, 0])) },
         },
       },

@@ -24,7 +24,7 @@ export async function latencySection(model: ReportModel, colors: ReadonlyMap<str
 ${
   parts.length === 0
     ? note('No pair of requests with comparable times is done in this sweep.')
-    : html`<p>Service time is prefill plus decode of one request; waiting in the queue is left out, since it depends on the order of the run. Requests slower = (tokens faster) undone by (answers longer): the three figures multiply up exactly, with prefill taken into account.</p>${parts}`
+    : html`<p>Service time is prefill plus decode of one request; waiting in the queue is left out, since it depends on the order of the run. Exactly: request time = decode share × answer length ÷ decode rate + prefill share × prefill time, all relative to the uncompressed run.</p>${parts}`
 }</section>`;
 }
 
