@@ -32,16 +32,31 @@ const types: pg.CustomTypesConfig = {
  * their time in parsing and planning otherwise. The hash keeps two texts of one name apart.
  */
 class PreparingClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    // Without a listener a connection that breaks while it is checked out ends the process; its query rejects anyway.
+    this.on('error', () => undefined);
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: the overloads of pg.Client.query have no common return type
   override query(...args: unknown[]): any {
     const [text, values, ...rest] = args;
-    if (typeof text === 'string' && text.startsWith('-- ')) {
-      const title = text.slice(3, text.indexOf('\n'));
-      const name = `${title} ${createHash('md5').update(text).digest('hex').slice(0, 8)}`;
-      return (super.query as (...a: unknown[]) => unknown)({ name, text, values }, ...rest);
+    const isHot = typeof text === 'string' && text.startsWith('-- ');
+    const result = (super.query as (...a: unknown[]) => unknown)(
+      ...(isHot ? [{ name: preparedName(text), text, values }, ...rest] : args),
+    );
+    if (result instanceof Promise) {
+      result.catch((error: { severity?: string }) => {
+        // The server has said goodbye, but the socket may not have closed yet: never back into the pool with it.
+        if (error.severity === 'FATAL') void this.end().catch(() => undefined);
+      });
     }
-    return (super.query as (...a: unknown[]) => unknown)(...args);
+    return result;
   }
+}
+
+function preparedName(text: string): string {
+  return `${text.slice(3, text.indexOf('\n'))} ${createHash('md5').update(text).digest('hex').slice(0, 8)}`;
 }
 
 const pools = new WeakMap<Db, pg.Pool>();

@@ -66,7 +66,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const dataDir = resolve(options.dataDir);
   const owner = await serverOwner();
   const bin = await binaries(owner);
-  await stopPostgres(dataDir);
+  await makeWay(dataDir);
   const password = await ensureCluster(dataDir, bin, owner);
   const port = options.port ?? (await freePort());
   if (await isListening(port)) {
@@ -105,8 +105,33 @@ export async function stopPostgres(dataDir: string): Promise<boolean> {
   const pid = await serverPid(resolve(dataDir));
   if (pid === null) return false;
   process.kill(pid, 'SIGINT');
-  await until(`the Postgres server ${pid} on ${dataDir} to stop`, 20_000, async () => !isAlive(pid));
+  await until(`the Postgres server ${pid} on ${dataDir} to stop`, 20_000, async () => !(await isServer(pid, dataDir)));
   return true;
+}
+
+/**
+ * Waits for a server that is just going away with its process, ends one that has lost its supervisor, and refuses where
+ * another process is using one: a server is not taken from under its users.
+ */
+async function makeWay(dataDir: string): Promise<void> {
+  const started = Date.now();
+  for (;;) {
+    const pid = await serverPid(dataDir);
+    if (pid === null) return;
+    const parent = Number(await processField(pid, 'ppid'));
+    if (!(await processField(parent, 'command')).includes(dataDir)) {
+      await stopPostgres(dataDir);
+      return;
+    }
+    // A process that was just killed leaves its server a moment before the shutdown shows.
+    const isStopping = (await pidFile(dataDir))?.[7]?.trim() === 'stopping';
+    if (Date.now() - started > (isStopping ? 60_000 : 2000)) {
+      throw new Error(
+        `A Postgres server (process ${pid}) is running on ${dataDir} for another process; stop that first.`,
+      );
+    }
+    await sleep(50);
+  }
 }
 
 /** A free port of the loopback. Taken at once by whoever asks for it: probe, then start without delay. */
@@ -293,10 +318,24 @@ async function serverReady(dataDir: string, port: number, child: ChildProcess, l
 async function serverPid(dataDir: string): Promise<number | null> {
   const lines = await pidFile(dataDir);
   const pid = Number(lines?.[0]);
-  if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return null;
-  // The pid of a dead server may have been given to another program since: ask what it is before it gets a signal.
-  const { stdout } = await run('ps', ['-o', 'command=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
-  return stdout.includes('postgres') && stdout.includes(dataDir) ? pid : null;
+  return Number.isInteger(pid) && pid > 1 && (await isServer(pid, dataDir)) ? pid : null;
+}
+
+/**
+ * The pid of a dead server may have been given to another program since, and a dead one that nobody has reaped still
+ * has its pid: what counts is the command line, before any signal.
+ */
+async function isServer(pid: number, dataDir: string): Promise<boolean> {
+  const command = await processField(pid, 'command');
+  return command.includes('postgres') && command.includes(dataDir);
+}
+
+/** What `ps` knows of a process; '' if there is none. */
+async function processField(pid: number, field: 'command' | 'ppid'): Promise<string> {
+  return await run('ps', ['-ww', '-o', `${field}=`, '-p', String(pid)]).then(
+    ({ stdout }) => stdout.trim(),
+    () => '',
+  );
 }
 
 async function pidFile(dataDir: string): Promise<string[] | null> {
@@ -304,15 +343,6 @@ async function pidFile(dataDir: string): Promise<string[] | null> {
     (text) => text.split('\n'),
     () => null,
   );
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function isListening(port: number): Promise<boolean> {

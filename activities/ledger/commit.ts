@@ -5,6 +5,7 @@
  * `synchronous_commit` is off: status and rows share the transaction, so a crash of Postgres loses both, and the next
  * pass runs the cell again.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Db, isConnectionLoss, isTransient, query } from '../database.ts';
 import { toJsonb } from './bytes.ts';
 import { alarmCount, insertion, otherInsertions, Params } from './commit-rows.ts';
@@ -14,7 +15,8 @@ import { SAMPLE_COLUMNS } from './sample-columns.ts';
 import type { CommitInput } from './types.ts';
 
 const SAMPLES_PER_STATEMENT = 3000;
-const ATTEMPTS = 5;
+/** Waits before each repetition: half a minute in all, for a Postgres that restarts. */
+const REPEAT_AFTER_MS = [50, 200, 1000, 2000, 4000, 8000, 15_000];
 
 export interface Committed {
   /** Samples whose tokens differ from an earlier run of the same key: the same inputs must give the same output. */
@@ -28,7 +30,7 @@ export interface Committed {
  */
 export async function commitCell(db: Db, input: CommitInput): Promise<Committed> {
   let isUnknown = false;
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 0; ; attempt++) {
     try {
       const committed =
         input.samples.length > SAMPLES_PER_STATEMENT
@@ -39,8 +41,10 @@ export async function commitCell(db: Db, input: CommitInput): Promise<Committed>
       if (earlier !== null) return earlier;
       throw new StaleAttempt(`Cell ${input.cellNo} of sweep ${input.sweepNo}`);
     } catch (error) {
-      if (attempt >= ATTEMPTS || !(isConnectionLoss(error) || isTransient(error))) throw error;
+      const waitMs = REPEAT_AFTER_MS[attempt];
+      if (waitMs === undefined || !(isConnectionLoss(error) || isTransient(error))) throw error;
       isUnknown ||= isConnectionLoss(error);
+      await sleep(waitMs);
     }
   }
 }

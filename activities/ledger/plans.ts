@@ -34,7 +34,7 @@ export interface InsertedPlan {
 export async function insertPlan(db: Db, plan: SweepPlan, options: InsertOptions = {}): Promise<InsertedPlan> {
   // Prompt sets are content-addressed and large: stored before, outside the lock, harmless if the rest fails.
   for (const set of plan.promptSets) await savePromptSet(db, set);
-  return await db.transaction().execute(async (trx) => {
+  const inserted = await db.transaction().execute(async (trx) => {
     await query(trx, 'select pg_advisory_xact_lock(hashtextextended($1, 0))', [`sweep/${plan.id}`]);
     await saveModels(trx, plan);
     const stored = await readStored(trx, plan.id);
@@ -52,6 +52,10 @@ export async function insertPlan(db: Db, plan: SweepPlan, options: InsertOptions
     const reused = options.fresh ? 0 : await reuseFinished(trx, sweepNo);
     return { sweepNo, sweepId: plan.id, added, reused, attached: stored !== null };
   });
+  // Without fresh statistics the planner takes thousands of new open cells for a handful. Outside the transaction: the
+  // lock of ANALYZE would hold up the launch of another sweep.
+  if (inserted.added > 0) await query(db, 'analyze cell, cell_group');
+  return inserted;
 }
 
 async function readStored(db: Db, id: string): Promise<StoredPlan | null> {
