@@ -66,11 +66,14 @@ test('an engine is used on only if it says so and its class does not demand a fr
 });
 
 const { enginePath } = readConfig();
-test.skipIf(!existsSync(enginePath))('every error kind that the engine lists has a row (needs the built engine)', () => {
-  const list = JSON.parse(execFileSync(enginePath, ['list', '--json'], { encoding: 'utf8' })) as {
-    error_kinds: (string | { kind: string })[];
-  };
-  const kinds = list.error_kinds.map((row) => (typeof row === 'string' ? row : row.kind));
-  expect(kinds.length).toBeGreaterThan(5);
-  expect(kinds.filter((kind) => !(kind in FAILURE_KINDS))).toEqual([]);
-});
+test.skipIf(!existsSync(enginePath))(
+  'every error kind that the engine lists has a row (needs the built engine)',
+  () => {
+    const list = JSON.parse(execFileSync(enginePath, ['list', '--json'], { encoding: 'utf8' })) as {
+      error_kinds: (string | { kind: string })[];
+    };
+    const kinds = list.error_kinds.map((row) => (typeof row === 'string' ? row : row.kind));
+    expect(kinds.length).toBeGreaterThan(5);
+    expect(kinds.filter((kind) => !(kind in FAILURE_KINDS))).toEqual([]);
+  },
+);

@@ -3,7 +3,7 @@
  * in this process or in a child that may be killed, and plans of scripted cells.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -145,6 +145,7 @@ export async function openStack(
       await endLeftRunning(client);
       for (const handle of handles) await handle.kill();
       for (const handle of handles) await handle.done;
+      await noEngineLeft();
       await connection.close();
       if (!options.database) await database[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
@@ -227,6 +228,18 @@ async function makeNamespace(connection: Connection, namespace: string): Promise
     },
     30_000,
   );
+}
+
+/** The leak check: a worker that has ended leaves no engine behind. */
+async function noEngineLeft(): Promise<void> {
+  await until('no engine of this process is left', async () => {
+    for (const name of await readdir('/proc')) {
+      const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) !== process.pid) continue;
+      if ((await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).includes('fake-engine.mjs')) return false;
+    }
+    return true;
+  }, 5_000);
 }
 
 /** Workflows that a failed test leaves open would keep its workers busy while they stop. */
