@@ -41,6 +41,8 @@ export interface WorkerProcess {
   child: ChildProcess;
   /** Resolves with the code or the signal when the process has ended. */
   exited: Promise<number | NodeJS.Signals | null>;
+  /** Resolves when the first signal has been taken. */
+  draining(): Promise<unknown>;
 }
 
 export interface TestStack extends AsyncDisposable {
@@ -232,14 +234,18 @@ async function makeNamespace(connection: Connection, namespace: string): Promise
 
 /** The leak check: a worker that has ended leaves no engine behind. */
 async function noEngineLeft(): Promise<void> {
-  await until('no engine of this process is left', async () => {
-    for (const name of await readdir('/proc')) {
-      const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) !== process.pid) continue;
-      if ((await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).includes('fake-engine.mjs')) return false;
-    }
-    return true;
-  }, 5_000);
+  await until(
+    'no engine of this process is left',
+    async () => {
+      for (const name of await readdir('/proc')) {
+        const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+        if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) !== process.pid) continue;
+        if ((await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).includes('fake-engine.mjs')) return false;
+      }
+      return true;
+    },
+    5_000,
+  );
 }
 
 /** Workflows that a failed test leaves open would keep its workers busy while they stop. */
@@ -268,7 +274,8 @@ async function spawnWorker(config: EngineWorkerConfig): Promise<WorkerProcess> {
     out += text;
   });
   await until('the worker polls', () => out.includes('ready\n'), 30_000);
-  return { pid: child.pid!, child, exited };
+  const draining = () => until('the worker drains', () => out.includes('draining\n'));
+  return { pid: child.pid!, child, exited, draining };
 }
 
 /** The engine pids that a script wrote into its `started` file. */
