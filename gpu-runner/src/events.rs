@@ -31,8 +31,10 @@ pub enum Event {
         backend: &'static str,
         device: Value,
         model: Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
         weights: Option<WeightsInfo>,
         t_load: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
         measured: Option<Measured>,
     },
     Planned(Box<Planned>),

@@ -33,6 +33,7 @@ pub fn list() -> Result<Value> {
     Ok(json!({
         "protocol": PROTOCOL,
         "engine": env!("CARGO_PKG_VERSION"),
+        "build": build(),
         "numerics": numerics(),
         "compressors": list_json(),
         "formats": formats()?,

@@ -1,5 +1,5 @@
 //! Requests of protocol 1: one JSON object per line. Unknown fields are errors, so a misspelt parameter can never be
-//! ignored.
+//! ignored. Over 500 lines because it is the protocol's one dictionary: half of them say what a field means.
 
 use crate::tokenizer::Message;
 use crate::{Error, Result};
@@ -377,9 +377,11 @@ pub struct Ping {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// A line that is no request: the error, and the cell or id that it names.
+/// A line that is no request: the error, and the op, cell or id that it names.
 #[derive(Debug)]
 pub struct Refused {
+    /// `op` of the line, if it has one.
+    pub op: Option<String>,
     /// `cell` of the line, if it has one.
     pub cell: Option<String>,
     /// `id` of the line, if it has one.
@@ -396,6 +398,7 @@ impl Request {
     pub fn parse(line: &str) -> std::result::Result<Request, Box<Refused>> {
         let refused = |cell, id, message| {
             Box::new(Refused {
+                op: None,
                 cell,
                 id,
                 error: Error::BadRequest(message),
@@ -421,7 +424,14 @@ impl Request {
         };
         fields.remove("op");
         let body = Value::Object(fields);
-        Self::from_parts(&op, body).map_err(|error| Box::new(Refused { cell, id, error }))
+        Self::from_parts(&op, body).map_err(|error| {
+            Box::new(Refused {
+                op: Some(op),
+                cell,
+                id,
+                error,
+            })
+        })
     }
 
     fn from_parts(op: &str, body: Value) -> Result<Request> {

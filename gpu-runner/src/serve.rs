@@ -86,6 +86,7 @@ pub fn serve(input: Box<dyn Read + Send>, live: bool, events: Arc<Events>) -> i3
         shared: &shared,
         cells: HashMap::new(),
         ended: HashSet::new(),
+        refused: HashSet::new(),
         loaded: None,
         code: exit::DONE,
     };
@@ -115,6 +116,7 @@ fn read(input: Box<dyn Read + Send>, live: bool, shared: &Shared, queue: &Sender
             Err(error) => {
                 let end = matches!(error, Error::Internal(_));
                 let refused = Message::Refused(Box::new(Refused {
+                    op: None,
                     cell: None,
                     id: None,
                     error,
@@ -187,6 +189,7 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool> {
 fn parse(line: &[u8]) -> Message {
     let text = std::str::from_utf8(line).map_err(|e| {
         Box::new(Refused {
+            op: None,
             cell: None,
             id: None,
             error: Error::BadRequest(format!("the line is not UTF-8: {e}")),
@@ -209,6 +212,9 @@ struct Server<'a> {
     cells: HashMap<String, Pending>,
     /// Cells that finished, failed or were cancelled.
     ended: HashSet<String>,
+    /// Cells whose definition or samples were refused: one mistake gives one `failed`, so what was sent after it
+    /// without waiting, up to `start`, is dropped.
+    refused: HashSet<String>,
     loaded: Option<Loaded>,
     code: i32,
 }
@@ -226,7 +232,10 @@ impl Server<'_> {
                 }
                 Ok(Message::Request(Request::Shutdown)) => return self.code,
                 Ok(Message::Refused(refused)) => {
-                    let Refused { cell, id, error } = *refused;
+                    let Refused { op, cell, id, error } = *refused;
+                    if let (Some("cell" | "samples"), Some(cell)) = (op.as_deref(), &cell) {
+                        self.refuse(cell);
+                    }
                     self.fail(cell, id, &error);
                 }
                 Ok(Message::Request(request)) => {
@@ -272,8 +281,14 @@ impl Server<'_> {
                     self.shared.events.emit(&event);
                 })
             }
-            Request::Cell(cell) => self.define(*cell),
+            Request::Cell(cell) => {
+                self.refused.remove(&cell.cell);
+                let name = cell.cell.clone();
+                self.define(*cell).inspect_err(|_| self.refuse(&name))
+            }
+            Request::Samples(samples) if self.refused.contains(&samples.cell) => Ok(()),
             Request::Samples(samples) => self.add(samples),
+            Request::Start(CellName { cell }) if self.refused.remove(&cell) => Ok(()),
             Request::Start(CellName { cell }) => self.start(&cell),
             Request::Cancel(CellName { cell }) => self.cancel(&cell),
             Request::Encode(encode) => self.encode(&encode),
@@ -288,6 +303,12 @@ impl Server<'_> {
             Request::Ping(_) | Request::Shutdown => Ok(()),
         };
         done.is_err_and(|error| self.fail(cell, id, &error))
+    }
+
+    /// Drops a cell that cannot run as its sender meant it.
+    fn refuse(&mut self, cell: &str) {
+        self.cells.remove(cell);
+        self.refused.insert(cell.to_owned());
     }
 
     fn define(&mut self, request: Cell) -> Result<()> {

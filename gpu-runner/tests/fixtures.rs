@@ -243,6 +243,11 @@ fn kivi_seals_on_the_schedule_of_the_design() {
 
 fn slots(cache: &KvCache, seq: SeqId, sinks: usize) -> Vec<usize> {
     let store = cache.store(seq, 0, 0);
+    assert_eq!(
+        store.slot(store.newest, sinks),
+        store.n - 1,
+        "the newest entry has the last slot"
+    );
     let mut slots: Vec<usize> = (0..store.n).map(|place| store.slot(place, sinks)).collect();
     slots.sort_unstable();
     slots

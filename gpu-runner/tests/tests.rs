@@ -1,38 +1,44 @@
 //! The integration tests of the engine, one module a topic.
 
+/// Attention over prompts, pages and windows.
+mod attention;
+/// The paged cache: identity, isolation, bounds, bytes, refusals.
+mod cache;
+/// Chat prompts: templates, control tokens in messages, prompts in parts.
+mod chat;
+/// The registry and the resolution of requests.
+mod compress;
 /// What the machine offers, and the kernel benches.
 mod devices;
+/// Workloads on a tiny model: endings, truncation, traces, memory, throughput, scores.
+mod engine;
+/// The design's numeric examples.
+mod fixtures;
 /// Model files: getters, refusals, and thousands of damaged files.
 mod gguf;
 /// Builds small GGUF files.
 mod gguf_file;
+/// The real model against llama.cpp and the reference backend.
+mod golden;
 /// The command that describes a model file.
 mod inspect;
+/// What tokens must not depend on.
+mod invariance;
+/// Traces for the cache and its f64 reference.
+mod kv_trace;
 /// Weights times activations: worked examples, equal bits everywhere, agreement with f64.
 mod linear;
 /// Vector operations: equal bits on every instruction set, agreement with f64.
 mod math;
+/// The real binary over stdio.
+mod protocol;
 /// Weight types against hand-made and independent vectors.
 mod quant;
-/// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
-mod threads;
-/// Token ids, chat prompts and decoding.
-mod tokenizer;
-
-/// Traces for the cache and its f64 reference.
-mod kv_trace;
-
-/// Attention over prompts, pages and windows.
-mod attention;
-
-/// The paged cache: identity, isolation, bounds, bytes, refusals.
-mod cache;
-
-/// The registry and the resolution of requests.
-mod compress;
-
-/// The design's numeric examples.
-mod fixtures;
-
 /// Rotation of heads.
 mod rope;
+/// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
+mod threads;
+/// A tiny model and cells on it.
+mod tiny;
+/// Token ids, chat prompts and decoding.
+mod tokenizer;

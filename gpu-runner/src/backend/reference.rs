@@ -1,13 +1,13 @@
 //! The oracle: dequantised weights, no int8 activations, sums in f64. Slow and plain on purpose.
 //!
-//! K and V are f16 and rotation is f32, as the cache defines them for every backend; decode attention reads the same
-//! pages as the CPU's, with the CPU's kernels, because what lies in a page is tested against f64 on its own.
+//! K and V are f16 and rotation is f32, as the cache defines them for every backend; attention reads the same pages as
+//! the CPU's, dequantised, in f64.
 
 use super::cpu::forward::{Cpu, LayerKv};
 use super::cpu::shared::SharedMut;
 use super::cpu::Rows;
 use super::{Backend, Stored};
-use crate::cache::{KvCache, SeqId};
+use crate::cache::{KeyForm, KvCache, SeqId};
 use crate::compress::Resolved;
 use crate::model::config::Config;
 use crate::model::rope::Rope;
@@ -50,6 +50,45 @@ fn dot(w: &[f32], x: &[f32]) -> f64 {
         }
     }
     sums.iter().sum()
+}
+
+/// Attention of one query row q [q_heads, head_dim] over all that a sequence holds in a layer, dequantised, in f64.
+pub fn attend(cache: &KvCache, seq: SeqId, layer: usize, q: &[f32], out: &mut [f32]) {
+    let (shape, d) = (cache.shape(), cache.shape().head_dim);
+    for head in 0..shape.kv_heads {
+        let (mut k, v) = cache.dequantised(seq, layer, head);
+        if cache.key_form() == KeyForm::PreRope {
+            // Rank among the kept entries, in order of positions, is the slot.
+            for (slot, row) in k.chunks_exact_mut(d).enumerate() {
+                let (cos, sin) = cache.rope().row(slot).split_at(d / 2);
+                for ((pair, c), s) in row.chunks_exact_mut(2).zip(cos).zip(sin) {
+                    let (a, b, c, s) = (pair[0], pair[1], f64::from(*c), f64::from(*s));
+                    (pair[0], pair[1]) = (a * c - b * s, b * c + a * s);
+                }
+            }
+        }
+        for i in head * shape.group()..(head + 1) * shape.group() {
+            softmax_sum(&q[i * d..][..d], &k, &v, &mut out[i * d..][..d]);
+        }
+    }
+}
+
+/// softmax(q·K / sqrt(d)) V of one query head q [d] over k, v [tokens, d].
+fn softmax_sum(q: &[f32], k: &[f64], v: &[f64], out: &mut [f32]) {
+    let d = q.len();
+    let scale = 1.0 / (d as f64).sqrt();
+    let score = |row: &[f64]| scale * row.iter().zip(q).map(|(k, q)| k * f64::from(*q)).sum::<f64>();
+    let mut weights: Vec<f64> = k.chunks_exact(d).map(score).collect();
+    let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    weights.iter_mut().for_each(|w| *w = (*w - most).exp());
+    let total: f64 = weights.iter().sum();
+    let mut sums = vec![0f64; d];
+    for (w, row) in weights.iter().zip(v.chunks_exact(d)) {
+        sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += w * v);
+    }
+    out.iter_mut()
+        .zip(sums)
+        .for_each(|(out, sum)| *out = (sum / total) as f32);
 }
 
 impl Backend for Reference {
@@ -169,30 +208,22 @@ impl Backend for Reference {
     fn attend_prefill(&self, config: &Config, q: &Vec<f32>, rows: Range<usize>, kv: &LayerKv, out: &mut Vec<f32>) {
         let (shape, d) = (config.shape, config.shape.head_dim);
         let (heads, kv_heads, group) = (shape.q_heads, shape.kv_heads, shape.group());
-        let scale = 1.0 / (d as f64).sqrt();
         let first = rows.start;
         let out = SharedMut::new(&mut out[..rows.len() * heads * d]);
-        self.cpu.pool().tasks(rows.len(), &|i| {
-            let mut weights = vec![0f64; first + i + 1];
-            for head in 0..heads {
-                let query = &q[(i * heads + head) * d..][..d];
-                let at = |t: usize| (t * kv_heads + head / group) * d;
-                for (t, w) in weights.iter_mut().enumerate() {
-                    let products = query.iter().zip(&kv.k[at(t)..][..d]);
-                    *w = scale * products.map(|(q, k)| f64::from(*q) * f16::to_f64(*k)).sum::<f64>();
-                }
-                let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                weights.iter_mut().for_each(|w| *w = (*w - most).exp());
-                let total: f64 = weights.iter().sum();
+        let widen = |x: &[f16], head: usize, tokens: usize| -> Vec<f64> {
+            let rows = (0..tokens).flat_map(|t| &x[(t * kv_heads + head) * d..][..d]);
+            rows.map(|x| x.to_f64()).collect()
+        };
+        self.cpu.pool().tasks(rows.len() * kv_heads, &|task| {
+            let (i, kv_head) = (task / kv_heads, task % kv_heads);
+            let (k, v) = (
+                widen(&kv.k, kv_head, first + i + 1),
+                widen(&kv.v, kv_head, first + i + 1),
+            );
+            for head in kv_head * group..(kv_head + 1) * group {
                 // SAFETY: (row, head) belongs to this task.
                 let o = unsafe { out.slice((i * heads + head) * d, d) };
-                for (c, o) in o.iter_mut().enumerate() {
-                    let terms = weights
-                        .iter()
-                        .enumerate()
-                        .map(|(t, w)| w * f16::to_f64(kv.v[at(t) + c]));
-                    *o = (terms.sum::<f64>() / total) as f32;
-                }
+                softmax_sum(&q[(i * heads + head) * d..][..d], &k, &v, o);
             }
         });
     }
@@ -223,7 +254,13 @@ impl Backend for Reference {
         out: &mut Vec<f32>,
         stored: &mut [Stored],
     ) {
-        self.cpu.attend_decode(cache, seqs, layer, q, chunk, out, stored);
+        let _ = chunk; // The order of sums does not matter at 2^-53.
+        let width = cache.shape().q_heads * cache.shape().head_dim;
+        for (row, seq) in seqs.iter().enumerate() {
+            let out = &mut out[row * width..][..width];
+            attend(cache, *seq, layer, &q[row * width..][..width], out);
+            stored[row].nan |= out.iter().any(|x| x.is_nan());
+        }
     }
 
     fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {

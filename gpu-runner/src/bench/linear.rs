@@ -55,7 +55,7 @@ fn one(context: &Context, ty: WeightType, matrices: &[PackedMatrix], batch: usiz
     let case = format!("{ty} {ROWS}x{COLS}");
     let row = Measurement::new("linear", case, batch, us, bytes, ops);
     Measurement {
-        matches: matches_reference(context, &matrices[0], &x, &out),
+        matches: Some(matches_reference(context, &matrices[0], &x, &out)),
         ..row.bounded(context.peaks.read_gb_s, rate)
     }
 }

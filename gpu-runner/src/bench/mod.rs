@@ -71,7 +71,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     for kernel in chosen {
         (kernel.run)(&context, &mut |measurement: Measurement| {
             timing::write_row(&measurement, options.json, out);
-            if !measurement.matches {
+            if measurement.matches == Some(false) {
                 wrong.push(format!("{} {}", measurement.kernel, measurement.case));
             }
         });

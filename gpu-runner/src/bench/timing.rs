@@ -112,12 +112,12 @@ pub struct Measurement {
     pub bound: Bound,
     /// Bound over median: 1 is all that the machine can do.
     pub of_bound: f64,
-    /// Whether the result equals that of the plain reference, bit by bit.
-    pub matches: bool,
+    /// Whether the result equals that of the plain reference, bit by bit; `None` if the case has no output to check.
+    pub matches: Option<bool>,
 }
 
 impl Measurement {
-    /// Of a kernel that reads `bytes` and does `ops` at `rate` (10^9 per second).
+    /// Of a call that reads `bytes` and does `ops` operations; without a bound and a check yet.
     pub fn new(kernel: &'static str, case: String, batch: usize, us: Times, bytes: f64, ops: f64) -> Measurement {
         Measurement {
             kernel,
@@ -131,7 +131,7 @@ impl Measurement {
             bound_us: 0.0,
             bound: Bound::None,
             of_bound: 0.0,
-            matches: true,
+            matches: None,
         }
     }
 
@@ -219,7 +219,11 @@ pub(super) fn write_row(row: &Measurement, json: bool, out: &mut dyn Write) {
             row.gb_s,
             row.gop_s,
             bound,
-            if row.matches { "same" } else { "WRONG" }
+            match row.matches {
+                Some(true) => "same",
+                Some(false) => "WRONG",
+                None => "-",
+            }
         )
     };
 }

@@ -57,21 +57,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Places in use, holes not counted: attention reads places 0..n. (A hole is always filled before attention.)
+    /// Places in use, a hole counted. Attention reads places 0..n: by then an append has filled the hole.
     pub fn places(&self) -> usize {
         self.n + usize::from(self.hole.is_some())
     }
 
-    /// Slot (rank among the kept entries) of a place, in a store whose ring begins behind `sinks`.
+    /// Slot (rank among the kept entries) of a place in a store without a hole whose ring begins behind `sinks`.
     pub fn slot(&self, place: usize, sinks: usize) -> usize {
-        let last = self.places() - 1;
+        let last = self.n - 1;
         if place < sinks || self.newest == last {
             return place;
         }
-        // The ring is sinks..=last; the oldest entry follows the newest. A hole, where there is one, is that oldest
-        // place, so ranks are those of the step in which it was dropped, one too high: the caller takes it off.
+        // The ring is sinks..=last, and its oldest entry follows the newest.
         let length = last + 1 - sinks;
-        sinks + (place - sinks + length - (self.newest + 1 - sinks)) % length
+        sinks + (place + length - (self.newest + 1)) % length
     }
 
     pub(super) fn drop_one(&mut self, place: usize, forward: usize) {

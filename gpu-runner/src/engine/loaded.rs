@@ -30,7 +30,7 @@ pub struct Loaded {
     pub end_ids: Vec<u32>,
     /// Bytes that pages and workspace may take.
     pub memory_limit: u64,
-    /// Rates of this machine; zeros after `tokenizer_only`.
+    /// Rates of this machine; `None` after `tokenizer_only`.
     pub measured: Option<Measured>,
 }
 

@@ -17,9 +17,6 @@ use std::ops::Range;
 /// Inputs of a chunk of tokens stay in the L2 cache, beside a panel, while the panels of a thread pass.
 const CHUNK_BYTES: usize = 384 << 10;
 
-/// Bytes between a load and the prefetch that runs ahead of it: about the latency of memory.
-const AHEAD: usize = 3_072;
-
 /// At most so many parts per thread: more than one, so that a thread which another process slows down gets less.
 const PARTS: usize = 4;
 
@@ -135,16 +132,12 @@ impl Job<'_> {
         let panel = self.matrix.panel_bytes(self.panel);
         let a = P::Input::of(self.input, start);
         let mut y = [V::splat(0.0); N];
+        // The first tile takes the panel from memory. When it is wide, so many products lie between two loads that
+        // hardware prefetch falls behind; narrower tiles keep the hardware busy, and lose by more requests.
+        let fetch = N == TILE && first;
         for step in 0..self.matrix.cols().div_ceil(P::COLS) {
             let step_at = panel.add(step * P::BYTES);
-            if N == TILE && first {
-                // The first tile takes the panel from memory, with so many products between two loads that hardware
-                // prefetch falls behind. Narrower tiles lose by it: they keep the hardware busy by themselves.
-                for line in (0..P::BYTES).step_by(64) {
-                    V::prefetch(step_at.wrapping_add(AHEAD + line));
-                }
-            }
-            P::add::<V, N>(step_at, a.add(step * P::INPUTS * N), &mut y);
+            P::add::<V, N>(step_at, a.add(step * P::INPUTS * N), &mut y, fetch);
         }
         let (row, rows) = (self.panel.row, self.panel.rows);
         for (t, y) in y.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A weight matrix in panel form.
 
 use super::panel::{Inputs, Layout, PANEL_ROWS};
+use super::slab::Region;
 use super::Pool;
 use crate::quant::WeightType;
 
@@ -28,11 +29,6 @@ pub(crate) struct PanelAt {
     pub at: usize,
 }
 
-/// A cache line: the buffer of the panels is aligned to it.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
 /// A matrix [rows, cols] of one or more tensors stacked (Q, K and V; gate and up), each of its own type, with an
 /// optional bias.
 pub struct PackedMatrix {
@@ -40,7 +36,7 @@ pub struct PackedMatrix {
     cols: usize,
     inputs: Inputs,
     panels: Vec<PanelAt>,
-    lines: Vec<Line>,
+    region: Region,
     len: usize,
     bias: Option<Vec<f32>>,
 }
@@ -79,14 +75,18 @@ impl PackedMatrix {
             }
             rows += part.rows;
         }
-        let mut lines = vec![Line([0; 64]); len.div_ceil(64)];
-        let base = Bytes(lines.as_mut_ptr().cast());
+        let region = Region::new(len);
+        let base = Bytes(region.start());
         pool.tasks(panels.len(), &|i| {
             let (panel, (part, first)) = (&panels[i], sources[i]);
             let layout = Layout::of(panel.ty);
             let panel_len = cols.div_ceil(layout.cols) * layout.bytes;
-            // SAFETY: panels lie one after the other within `len` <= the buffer's bytes, one task each.
-            let out = unsafe { std::slice::from_raw_parts_mut(base.at(panel.at), panel_len) };
+            // SAFETY: panels lie one after the other within the region's `len` bytes, one task each; the bytes are
+            // written before a slice of them is made.
+            let out = unsafe {
+                base.at(panel.at).write_bytes(0, panel_len);
+                std::slice::from_raw_parts_mut(base.at(panel.at), panel_len)
+            };
             let row_bytes = panel.ty.row_bytes(cols);
             for row in 0..panel.rows {
                 let source = part.order.map_or(first + row, |order| order[first + row]);
@@ -101,7 +101,7 @@ impl PackedMatrix {
             cols,
             inputs,
             panels,
-            lines,
+            region,
             len,
             bias: None,
         }
@@ -149,8 +149,8 @@ impl PackedMatrix {
     /// The first byte of a panel.
     pub(crate) fn panel_bytes(&self, panel: &PanelAt) -> *const u8 {
         debug_assert!(panel.at < self.len);
-        // SAFETY: `at` is an offset within the buffer.
-        unsafe { self.lines.as_ptr().cast::<u8>().add(panel.at) }
+        // SAFETY: `at` is an offset within the region.
+        unsafe { self.region.start().add(panel.at) }
     }
 
     /// The panels of one of `parts` threads: those that begin in its share of the bytes.
@@ -166,7 +166,7 @@ unsafe impl Sync for Bytes {}
 
 impl Bytes {
     /// # Safety
-    /// `offset` lies within the buffer.
+    /// `offset` lies within the region.
     unsafe fn at(&self, offset: usize) -> *mut u8 {
         self.0.add(offset)
     }

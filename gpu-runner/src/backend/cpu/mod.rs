@@ -16,6 +16,7 @@ pub mod panel;
 pub mod peak;
 pub mod seal;
 pub mod shared;
+mod slab;
 pub mod threads;
 
 pub use activations::Activations;

@@ -63,7 +63,7 @@ impl SealJob {
 }
 
 /// Rows beyond which a parallel region pays.
-const PARALLEL_ROWS: usize = 64;
+const PARALLEL_ROWS: usize = 16;
 
 /// Seals rows that lie outside the arena: `row(job, place)` is head_dim f16 values.
 #[allow(clippy::too_many_arguments)]

@@ -10,10 +10,18 @@ use std::cell::Cell;
 use super::super::arena::Arena;
 use super::super::kv_lanes::KvLanes;
 use super::super::lanes::{for_isa, LANES};
+use super::super::seal::Tensor;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
+use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
 use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
 use crate::model::rope::Rope;
+
+/// How many places before their use rows are asked for: two runs.
+const AHEAD: usize = 2 * LANES;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Places per task where results must not depend on the batch.
 pub const CHUNK: usize = 1024;
@@ -179,6 +187,7 @@ impl Chunk<'_> {
             let (part, page, map, row, end) = self.run_at(place, self.store.k_paged, self.plan.layout.k);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.k_codes + row * part.row_bytes(d));
+            self.prefetch::<L>(place + AHEAD, Tensor::K);
             let mut q = self.q.as_ptr();
             match part {
                 Part::F16 => {
@@ -204,7 +213,8 @@ impl Chunk<'_> {
             for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
                 let mut sums = [L::splat(0.0); LANES];
-                for (t, sum) in sums.iter_mut().enumerate().take(tokens) {
+                // All sixteen rows: those past `tokens` hold an older run, and their scores are overwritten or masked.
+                for (t, sum) in sums.iter_mut().enumerate() {
                     let row = rows.as_ptr().add(t * d);
                     let mut s = L::load(row).mul(q[0]);
                     let mut j = 1;
@@ -262,6 +272,7 @@ impl Chunk<'_> {
             let (part, page, map, row, end) = self.run_at(place, self.store.v_paged, self.plan.layout.v);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.v_codes + row * part.row_bytes(d));
+            self.prefetch::<L>(place + AHEAD, Tensor::V);
             match part {
                 Part::F16 => widen_f16::<L, V>(codes, tokens, rows),
                 Part::Int { bits, axis, group } => {
@@ -289,6 +300,38 @@ impl Chunk<'_> {
         }
     }
 
+    /// Asks for the bytes of the run at `place`, if there is one: pages are scattered, and a run takes less time than
+    /// a read of memory.
+    #[inline(always)]
+    unsafe fn prefetch<L: KvLanes>(&self, place: usize, tensor: Tensor) {
+        if place >= self.places.end {
+            return;
+        }
+        let layout = &self.plan.layout;
+        let (part, page, map, row, end) = match tensor {
+            Tensor::K => self.run_at(place, self.store.k_paged, layout.k),
+            Tensor::V => self.run_at(place, self.store.v_paged, layout.v),
+        };
+        let (codes, params) = match tensor {
+            Tensor::K => (map.k_codes, map.k_params),
+            Tensor::V => (map.v_codes, map.v_params),
+        };
+        let row_bytes = part.row_bytes(self.d);
+        let page = self.arena.page_ptr(page);
+        for at in (0..(end - place) * row_bytes).step_by(LINE) {
+            L::prefetch(page.add(codes + row * row_bytes + at));
+        }
+        if let Part::Int { axis, group, .. } = part {
+            let (from, bytes) = match axis {
+                Axis::Channel => (row / group * 4 * self.d, 4 * self.d),
+                Axis::Token => (row * 4 * (self.d / group), (end - place) * 4 * (self.d / group)),
+            };
+            for at in (0..bytes).step_by(LINE) {
+                L::prefetch(page.add(params + from + at));
+            }
+        }
+    }
+
     /// Where the entry at `place` lies, and the end of the run of at most sixteen places that lie behind it in the
     /// same segment: (part, page, map, row, end).
     #[inline(always)]
@@ -303,128 +346,6 @@ impl Chunk<'_> {
             let (page, row) = self.store.window.at(place);
             (Part::F16, page, self.window, row, end)
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn load_row<L: KvLanes, const V: usize>(from: *const f32) -> [L; V] {
-    let mut row = [L::splat(0.0); V];
-    let mut j = 0;
-    while j < V {
-        row[j] = L::load(from.add(j * LANES));
-        j += 1;
-    }
-    row
-}
-
-/// rows [tokens, d] = f16 rows at `from`.
-#[inline(always)]
-unsafe fn widen_f16<L: KvLanes, const V: usize>(from: *const u8, tokens: usize, rows: &mut [f32]) {
-    for i in 0..tokens * V {
-        L::load_f16(from.add(i * LANES * 2).cast()).store(rows.as_mut_ptr().add(i * LANES));
-    }
-}
-
-/// rows [tokens, d] = codes at `from`, as numbers.
-#[inline(always)]
-unsafe fn widen_codes<L: KvLanes, const V: usize>(bits: u8, from: *const u8, tokens: usize, rows: &mut [f32]) {
-    let to = rows.as_mut_ptr();
-    for i in 0..tokens * V {
-        let codes = match bits {
-            2 => L::load_codes::<2>(from.add(i * 4)),
-            4 => L::load_codes::<4>(from.add(i * 8)),
-            _ => L::load_codes::<8>(from.add(i * 16)),
-        };
-        codes.store(to.add(i * LANES));
-    }
-}
-
-/// rows [tokens, d]: codes become code * scale + minimum of their group of channels. The product is exact.
-#[inline(always)]
-unsafe fn undo_scales<L: KvLanes, const V: usize>(group: usize, params: *const u8, tokens: usize, rows: &mut [f32]) {
-    let groups = V * LANES / group;
-    for t in 0..tokens {
-        let params = params.cast::<half::f16>().add(t * 2 * groups);
-        for j in 0..V {
-            let of = j * LANES / group;
-            let (s, m) = (params.add(of).read().to_f32(), params.add(groups + of).read().to_f32());
-            let at = rows.as_mut_ptr().add((t * V + j) * LANES);
-            L::load(at).fma(L::splat(s), L::splat(m)).store(at);
-        }
-    }
-}
-
-/// scaled [g, d] = q * scale; base [g] = q · minima, for one group of tokens: params [scales d][minima d].
-#[inline(always)]
-unsafe fn scale_queries<L: KvLanes, const V: usize>(
-    q: &[f32],
-    params: *const u8,
-    scaled: &mut [f32],
-    base: &mut [f32],
-) {
-    let d = V * LANES;
-    let params = params.cast::<half::f16>();
-    for (h, base) in base.iter_mut().enumerate() {
-        let mut sum = L::splat(0.0);
-        for j in 0..V {
-            let q = L::load(q.as_ptr().add(h * d + j * LANES));
-            q.mul(L::load_f16(params.add(j * LANES).cast()))
-                .store(scaled.as_mut_ptr().add(h * d + j * LANES));
-            sum = q.fma(L::load_f16(params.add(d + j * LANES).cast()), sum);
-        }
-        *base = sum.sum();
-    }
-}
-
-/// Rotates a row of adjacent pairs; angles [cos d/2][sin d/2].
-#[inline(always)]
-unsafe fn rotate<L: KvLanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
-    let (cos, sin) = (angles.as_ptr(), angles.as_ptr().add(V * LANES / 2));
-    for j in 0..V {
-        let at = row.as_mut_ptr().add(j * LANES);
-        let x = L::load(at);
-        let cross = x.swap_pairs().mul(L::load_pairs(sin.add(j * LANES / 2)));
-        x.fma_alternate(L::load_pairs(cos.add(j * LANES / 2)), cross).store(at);
-    }
-}
-
-/// out [H, d] += weights [H, tokens] · rows [tokens, d], tokens in order.
-#[inline(always)]
-unsafe fn weigh<L: KvLanes, const V: usize, const H: usize>(
-    weights: *const f32,
-    stride: usize,
-    rows: &[f32],
-    tokens: usize,
-    out: *mut f32,
-) {
-    let d = V * LANES;
-    let mut sums = [[L::splat(0.0); V]; H];
-    let mut h = 0;
-    while h < H {
-        sums[h] = load_row::<L, V>(out.add(h * d));
-        h += 1;
-    }
-    for t in 0..tokens {
-        let row = rows.as_ptr().add(t * d);
-        let mut h = 0;
-        while h < H {
-            let p = L::splat(weights.add(h * stride + t).read());
-            let mut j = 0;
-            while j < V {
-                sums[h][j] = p.fma(L::load(row.add(j * LANES)), sums[h][j]);
-                j += 1;
-            }
-            h += 1;
-        }
-    }
-    h = 0;
-    while h < H {
-        let mut j = 0;
-        while j < V {
-            sums[h][j].store(out.add(h * d + j * LANES));
-            j += 1;
-        }
-        h += 1;
     }
 }
 

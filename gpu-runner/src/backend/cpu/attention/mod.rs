@@ -5,6 +5,7 @@
 
 mod decode;
 mod prefill;
+mod rows;
 
 pub use decode::{decode, CHUNK};
 pub use prefill::prefill;

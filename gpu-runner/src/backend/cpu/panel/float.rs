@@ -3,7 +3,7 @@
 //! The sum of a step does not wait for the one before, which hides the latency of the fused multiply-add. A step is
 //! [32 columns][16 rows]; columns past the end of a row are zeros on both sides.
 
-use super::{Panel, PANEL_ROWS};
+use super::{fetch_ahead, Panel, PANEL_ROWS};
 use crate::backend::cpu::dots::Dots;
 
 macro_rules! float_panel {
@@ -24,7 +24,10 @@ macro_rules! float_panel {
             }
 
             #[inline(always)]
-            unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const f32, y: &mut [V; N]) {
+            unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const f32, y: &mut [V; N], fetch: bool) {
+                if fetch {
+                    fetch_ahead::<V>(step, Self::BYTES);
+                }
                 let mut sums = [V::splat(0.0); N];
                 for k in 0..32 {
                     let w = V::$load(step.cast::<$unit>().add(k * PANEL_ROWS));

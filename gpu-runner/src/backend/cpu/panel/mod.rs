@@ -71,8 +71,9 @@ pub(crate) trait Panel {
     /// was zero.
     fn pack(block: &[u8], row: usize, step: &mut [u8]);
 
-    /// Adds a step to y [N tokens][16 rows]. Unsafe: `step` holds a step, `a` its inputs for a tile of N tokens.
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const Self::Input, y: &mut [V; N]);
+    /// Adds a step to y [N tokens][16 rows]; with `fetch`, asks for what comes [`AHEAD`]. Unsafe: `step` holds a step,
+    /// `a` its inputs for a tile of N tokens.
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const Self::Input, y: &mut [V; N], fetch: bool);
 }
 
 /// What packing needs to know of a type.
@@ -105,6 +106,18 @@ impl Layout {
             WeightType::Q4K => Layout::new::<Q4K>(),
             WeightType::Q6K => Layout::new::<Q6K>(),
         }
+    }
+}
+
+/// Bytes between a load and the prefetch that runs ahead of it: about the latency of memory.
+const AHEAD: usize = 3_072;
+
+/// Asks for the lines that lie [`AHEAD`] of `bytes` bytes from `at`. A few at a time: a burst for 256 columns stalls on
+/// the lines in flight.
+#[inline(always)]
+unsafe fn fetch_ahead<V: Dots>(at: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(64) {
+        V::prefetch(at.wrapping_add(AHEAD + line));
     }
 }
 

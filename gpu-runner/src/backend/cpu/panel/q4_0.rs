@@ -1,6 +1,6 @@
 //! Q4_0: y += (d s) (sum(q a) - 8 sum(a)), the difference in integers. A step: codes 256, d [16] f16.
 
-use super::{interleave, put_half, Panel};
+use super::{fetch_ahead, interleave, put_half, Panel};
 use crate::backend::cpu::activations::ActBlock;
 use crate::backend::cpu::dots::{Dots, NIBBLES};
 
@@ -19,7 +19,10 @@ impl Panel for Q4_0 {
     }
 
     #[inline(always)]
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N], fetch: bool) {
+        if fetch {
+            fetch_ahead::<V>(step, Self::BYTES);
+        }
         let sums = V::nibbles::<N, 3>(step, a);
         let d = V::load_f16(step.add(NIBBLES).cast());
         for t in 0..N {

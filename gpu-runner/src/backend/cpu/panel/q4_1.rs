@@ -1,6 +1,6 @@
 //! Q4_1: y += (d s) sum(q a), then y += m (s sum(a)). A step: codes 256, d [16] f16, m [16] f16.
 
-use super::{interleave, put_half, Panel};
+use super::{fetch_ahead, interleave, put_half, Panel};
 use crate::backend::cpu::activations::ActBlock;
 use crate::backend::cpu::dots::{Dots, NIBBLES};
 
@@ -20,7 +20,10 @@ impl Panel for Q4_1 {
     }
 
     #[inline(always)]
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N], fetch: bool) {
+        if fetch {
+            fetch_ahead::<V>(step, Self::BYTES);
+        }
         let sums = V::nibbles::<N, 0>(step, a);
         let d = V::load_f16(step.add(NIBBLES).cast());
         let m = V::load_f16(step.add(NIBBLES + 32).cast());

@@ -3,7 +3,7 @@
 //! A step of 256 columns: d [16] f16, e [16] f16, sc [8][16] u8, mn [8][16] u8, codes 8 x 256. The nibbles are put in
 //! the order of Q4_1 (weights i and i + 16 of one sub-block share a byte); in the file two sub-blocks share it.
 
-use super::{interleave, put_half, Panel};
+use super::{fetch_ahead, interleave, put_half, Panel};
 use crate::backend::cpu::activations::ActBlock;
 use crate::backend::cpu::dots::{Dots, NIBBLES};
 use crate::quant::q4_k::scale_min;
@@ -39,10 +39,13 @@ impl Panel for Q4K {
     }
 
     #[inline(always)]
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N], fetch: bool) {
         let d = V::load_f16(step.cast());
         let e = V::splat(0.0).sub(V::load_f16(step.add(32).cast()));
         for j in 0..8 {
+            if fetch {
+                fetch_ahead::<V>(step.add(j * (Self::BYTES / 8)), Self::BYTES / 8);
+            }
             let a = a.add(j * N);
             let sums = V::nibbles::<N, 0>(step.add(CODES + j * NIBBLES), a);
             let scale = d.mul(V::load_u8(step.add(SCALES + j * 16)));

@@ -2,7 +2,7 @@
 //!
 //! A step of 256 columns: d [16] f16, sc [16 sub-blocks][16 rows] i8, then 8 blocks of nibbles 256 and pairs 128.
 
-use super::{interleave, put_half, Panel};
+use super::{fetch_ahead, interleave, put_half, Panel};
 use crate::backend::cpu::activations::ActBlock;
 use crate::backend::cpu::dots::{Dots, NIBBLES, PAIRS};
 
@@ -41,9 +41,12 @@ impl Panel for Q6K {
     }
 
     #[inline(always)]
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N], fetch: bool) {
         let d = V::load_f16(step.cast());
         for j in 0..8 {
+            if fetch {
+                fetch_ahead::<V>(step.add(j * (Self::BYTES / 8)), Self::BYTES / 8);
+            }
             let a = a.add(j * N);
             let codes = step.add(CODES + j * (NIBBLES + PAIRS));
             let scales = step.add(SCALES + j * 32).cast();

@@ -1,6 +1,6 @@
 //! Q8_0: y += (d s) (sum((q + 128) a) - 128 sum(a)), in integers. A step: codes q + 128 512, d [16] f16.
 
-use super::{interleave, put_half, Panel};
+use super::{fetch_ahead, interleave, put_half, Panel};
 use crate::backend::cpu::activations::ActBlock;
 use crate::backend::cpu::dots::{Dots, BYTES};
 
@@ -23,7 +23,10 @@ impl Panel for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N]) {
+    unsafe fn add<V: Dots, const N: usize>(step: *const u8, a: *const ActBlock, y: &mut [V; N], fetch: bool) {
+        if fetch {
+            fetch_ahead::<V>(step, Self::BYTES);
+        }
         let sums = V::bytes::<N>(step, a);
         let d = V::load_f16(step.add(BYTES).cast());
         for t in 0..N {
