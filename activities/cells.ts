@@ -1,6 +1,6 @@
 /** Runs one cell on a loaded engine and collects what it measured. Knows the protocol, not the database. */
 import { createHash } from 'node:crypto';
-import type { CellRun } from '../workflows/contracts.ts';
+import type { CellRun, JsonObject } from '../workflows/contracts.ts';
 import type { EngineProcess } from './engine-process.ts';
 import type { EngineEvent, EventOf, SampleItem } from './engine-protocol.ts';
 import { EngineFault } from './failures.ts';
@@ -14,6 +14,8 @@ export interface CellPrompt {
   tokens?: number[] | null;
   continuation?: string | null;
   maxNewTokens?: number | null;
+  /** `continuation_tokens`: the continuation as token ids, which then are what is scored. */
+  meta?: JsonObject | null;
 }
 
 /** All events of one finished cell, in the order of their arrival. */
@@ -61,7 +63,8 @@ export function sampleItems(run: CellRun, prompts: readonly CellPrompt[]): Sampl
       if (prompt.tokens) item.tokens = prompt.tokens;
       else if (prompt.messages) item.messages = prompt.messages;
       else item.prompt = prompt.prompt ?? '';
-      if ('score' in run.workload && prompt.continuation != null) item.continuation = prompt.continuation;
+      const continuation = (prompt.meta?.continuation_tokens as number[] | undefined) ?? prompt.continuation;
+      if ('score' in run.workload && continuation != null) item.continuation = continuation;
       if ('generate' in run.workload && prompt.maxNewTokens != null) item.max_new_tokens = prompt.maxNewTokens;
       return item;
     }),

@@ -35,13 +35,7 @@ export interface PlanInput {
 /** @throws PlanError with a sentence per refusal */
 export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; notes: string[] }> {
   const { spec, deps, backend } = input;
-  const numerics = input.engine.numerics[backend];
-  if (numerics === undefined) {
-    const has = Object.keys(input.engine.numerics).join(', ') || 'none';
-    throw new PlanError(
-      `backend ${backend}: this build of the engine has no such backend (it has ${has}); write backend: cpu or auto`,
-    );
-  }
+  const numerics = numericsOf(input.engine, backend);
   const compressors = spec.compressors.flatMap((c) => expandCompressor(c as string | JsonObject));
   const found: FoundModel[] = [];
   for (const model of spec.models) {
@@ -104,6 +98,16 @@ export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; no
     },
     notes: [...new Set(notes)],
   };
+}
+
+/** The numerics version of a backend; a build without that backend is refused, never replaced by another. */
+export function numericsOf(engine: EngineList, backend: Backend): string {
+  const numerics = engine.numerics[backend];
+  if (numerics !== undefined) return numerics;
+  const has = Object.keys(engine.numerics).join(', ') || 'none';
+  throw new PlanError(
+    `backend ${backend}: this build of the engine has no such backend (it has ${has}); write backend: cpu or auto`,
+  );
 }
 
 /** What a warm engine is loaded with; cells of equal keys share a process. */

@@ -13,7 +13,7 @@ import { engineQueue } from '../workflows/queues.ts';
 import type { CommandOption, Options } from './command.ts';
 import type { Context } from './context.ts';
 import { deviceClassOf } from './device-class.ts';
-import { planSweep } from './plan-sweep.ts';
+import { numericsOf, planSweep } from './plan-sweep.ts';
 import { provenance } from './provenance.ts';
 import { parseSpec } from './spec.ts';
 import { durationText, renderTable } from './table.ts';
@@ -40,6 +40,7 @@ export async function prepareLaunch(context: Context, specFile: string, options:
   const { config } = context;
   const [engine, devices] = await Promise.all([context.engine.list(), context.engine.devices()]);
   const backend = await chooseBackend(context, spec.backend, engine);
+  numericsOf(engine, backend);
   const deps: PlanningDeps = {
     engine: context.engine,
     engineEnvironment: config.engineEnvironment,

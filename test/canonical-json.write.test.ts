@@ -3,7 +3,9 @@ import { canonicalJson } from '../workflows/canonical-json.ts';
 import type { Json } from '../workflows/contracts.ts';
 
 test('keys are sorted at every depth and no white space is written', () => {
-  expect(canonicalJson({ b: 1, a: [{ d: null, c: true }], ä: 'ü\n' })).toBe('{"a":[{"c":true,"d":null}],"b":1,"ä":"ü\\n"}');
+  expect(canonicalJson({ b: 1, a: [{ d: null, c: true }], ä: 'ü\n' })).toBe(
+    '{"a":[{"c":true,"d":null}],"b":1,"ä":"ü\\n"}',
+  );
 });
 
 test('keys are sorted by UTF-16 unit, not by locale', () => {
@@ -11,7 +13,9 @@ test('keys are sorted by UTF-16 unit, not by locale', () => {
 });
 
 test('numbers are the shortest that round-trip, and -0 is 0', () => {
-  expect(canonicalJson([0.1, 1e21, 1.0, -0, 5e-324, 0.8999999999999999])).toBe('[0.1,1e+21,1,0,5e-324,0.8999999999999999]');
+  expect(canonicalJson([0.1, 1e21, 1.0, -0, 5e-324, 0.8999999999999999])).toBe(
+    '[0.1,1e+21,1,0,5e-324,0.8999999999999999]',
+  );
 });
 
 test('the order in which an object was built does not show', () => {

@@ -128,12 +128,8 @@ test('a second signal ends the engines at once and gives the cells back without 
     return pids.length > 0 && pids;
   });
   first.child.kill('SIGTERM');
+  await first.draining(); // two signals of one kind that are not yet delivered count as one
   first.child.kill('SIGTERM');
-  await until('the worker drains', async () => {
-    // Two signals of one kind that are not yet delivered count as one.
-    first.child.kill('SIGTERM');
-    return first.child.exitCode !== null;
-  });
   expect(await first.exited).toBe(0);
   expect(await isAlive(enginePid!)).toBe(false);
   expect(await sweep.states()).toEqual({ pending: 1 });

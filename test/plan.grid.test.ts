@@ -7,15 +7,33 @@ import { type Grid, type GridCompressor, type GridWorkload, largerBatch, planGri
 import { MAX_GROUP_CELLS, MAX_GROUP_MS, planGroups } from '../workflows/plan-groups.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
-const compressor = (requested: JsonObject, effective = requested, derived: JsonObject = {}): GridCompressor => ({ requested, effective, derived });
+const compressor = (requested: JsonObject, effective = requested, derived: JsonObject = {}): GridCompressor => ({
+  requested,
+  effective,
+  derived,
+});
 const NONE = compressor({ none: {} });
 const KIVI4 = compressor({ kivi: { bits: 4 } }, { kivi: { k_bits: 4, v_bits: 4, group: 32 } });
 const KIVI2 = compressor({ kivi: { bits: 2 } }, { kivi: { k_bits: 2, v_bits: 2, group: 32 } });
-const STREAM = compressor({ streaming_llm: { sinks: 4, recent: 124 } }, { streaming_llm: { sinks: 4, recent: 124 } }, { budget: 128 });
+const STREAM = compressor(
+  { streaming_llm: { sinks: 4, recent: 124 } },
+  { streaming_llm: { sinks: 4, recent: 124 } },
+  { budget: 128 },
+);
 
 const GENERATE: GridWorkload = {
   kind: 'generate',
-  engine: { generate: { max_new_tokens: 16, sampling: { greedy: true }, chat: true, truncate: 'middle', stop_ids: [], stop_strings: [], trace: [] } },
+  engine: {
+    generate: {
+      max_new_tokens: 16,
+      sampling: { greedy: true },
+      chat: true,
+      truncate: 'middle',
+      stop_ids: [],
+      stop_strings: [],
+      trace: [],
+    },
+  },
   scheduler: 'continuous',
   invariant: true,
   invariantRows: 64,
@@ -40,7 +58,14 @@ const SPEED: GridWorkload = {
 
 function grid(change: Partial<Grid> = {}): Grid {
   return {
-    models: [{ ref: { name: 'm', path: '/a/m.gguf', sha256: '11'.repeat(32) }, bytes: 100e6, compressors: [NONE, STREAM, KIVI4, KIVI2], baseline: NONE }],
+    models: [
+      {
+        ref: { name: 'm', path: '/a/m.gguf', sha256: '11'.repeat(32) },
+        bytes: 100e6,
+        compressors: [NONE, STREAM, KIVI4, KIVI2],
+        baseline: NONE,
+      },
+    ],
     batches: [1, 8],
     workloads: [GENERATE, SPEED],
     baselineReplicates: 1,
@@ -63,21 +88,35 @@ test('the quickstart grid is 4 compressors x 2 batch sizes x 2 workloads and 2 n
 });
 
 test('labels are short and unique', () => {
-  expect([...new Set(planGrid(grid(), sha256).cells.map((c) => c.label))]).toEqual(['none', 'streaming_llm-128', 'kivi-4', 'kivi-2']);
+  expect([...new Set(planGrid(grid(), sha256).cells.map((c) => c.label))]).toEqual([
+    'none',
+    'streaming_llm-128',
+    'kivi-4',
+    'kivi-2',
+  ]);
 });
 
 test('two configurations that share their first parameter are told apart by what differs', () => {
   const a = compressor({ kivi: { bits: 4, group: 32 } }, { kivi: { k_bits: 4, group: 32 } });
   const b = compressor({ kivi: { bits: 4, group: 64 } }, { kivi: { k_bits: 4, group: 64 } });
   const models = [{ ...grid().models[0]!, compressors: [NONE, a, b] }];
-  expect([...new Set(planGrid(grid({ models }), sha256).cells.map((c) => c.label))]).toEqual(['none', 'kivi-4-32', 'kivi-4-64']);
+  expect([...new Set(planGrid(grid({ models }), sha256).cells.map((c) => c.label))]).toEqual([
+    'none',
+    'kivi-4-32',
+    'kivi-4-64',
+  ]);
 });
 
 test('every compressed cell points to the baseline of its own batch size and workload', () => {
   const { cells } = planGrid(grid(), sha256);
   for (const cell of cells.filter((c) => !c.isBaseline && !c.noiseKind)) {
     const baseline = cells.find((c) => c.key === cell.baselineKey)!;
-    expect(baseline).toMatchObject({ isBaseline: true, batch: cell.batch, workload: cell.workload, compressor: 'none' });
+    expect(baseline).toMatchObject({
+      isBaseline: true,
+      batch: cell.batch,
+      workload: cell.workload,
+      compressor: 'none',
+    });
   }
 });
 
@@ -124,13 +163,48 @@ test('batch max runs throughput only', () => {
 });
 
 test.each<[string, (g: Grid) => void]>([
-  ['the numerics version', (g) => { g.numerics = 'cpu-2'; }],
-  ['the model content', (g) => { g.models[0]!.ref.sha256 = '22'.repeat(32); }],
-  ['the chat template', (g) => { g.models[0]!.ref.chat_template = '{{ x }}'; }],
-  ['the prompt set', (g) => { g.workloads = [{ ...GENERATE, promptSet: 'bb'.repeat(32) }]; }],
-  ['the seed', (g) => { g.workloads = [{ ...GENERATE, seed: 43 }]; }],
-  ['invariant rows', (g) => { g.workloads = [{ ...GENERATE, invariantRows: 32 }]; }],
-  ['the scheduler', (g) => { g.workloads = [{ ...GENERATE, scheduler: 'static' }]; }],
+  [
+    'the numerics version',
+    (g) => {
+      g.numerics = 'cpu-2';
+    },
+  ],
+  [
+    'the model content',
+    (g) => {
+      g.models[0]!.ref.sha256 = '22'.repeat(32);
+    },
+  ],
+  [
+    'the chat template',
+    (g) => {
+      g.models[0]!.ref.chat_template = '{{ x }}';
+    },
+  ],
+  [
+    'the prompt set',
+    (g) => {
+      g.workloads = [{ ...GENERATE, promptSet: 'bb'.repeat(32) }];
+    },
+  ],
+  [
+    'the seed',
+    (g) => {
+      g.workloads = [{ ...GENERATE, seed: 43 }];
+    },
+  ],
+  [
+    'invariant rows',
+    (g) => {
+      g.workloads = [{ ...GENERATE, invariantRows: 32 }];
+    },
+  ],
+  [
+    'the scheduler',
+    (g) => {
+      g.workloads = [{ ...GENERATE, scheduler: 'static' }];
+    },
+  ],
 ])('%s changes every key', (_name, change) => {
   const one = grid({ workloads: [GENERATE] });
   const before = new Set(keysOf(one));
@@ -151,7 +225,10 @@ test('the device is part of the key of throughput cells', () => {
 });
 
 test('lists multiply, in parameters and in compositions', () => {
-  expect(expandCompressor({ kivi: { bits: [2, 4], group: 32 } })).toEqual([{ kivi: { bits: 2, group: 32 } }, { kivi: { bits: 4, group: 32 } }]);
+  expect(expandCompressor({ kivi: { bits: [2, 4], group: 32 } })).toEqual([
+    { kivi: { bits: 2, group: 32 } },
+    { kivi: { bits: 4, group: 32 } },
+  ]);
   expect(expandCompressor({ compose: [{ snapkv: { budget: [64, 128] } }, 'fp8_e4m3'] })).toEqual([
     { compose: [{ snapkv: { budget: 64 } }, { fp8_e4m3: {} }] },
     { compose: [{ snapkv: { budget: 128 } }, { fp8_e4m3: {} }] },
@@ -186,7 +263,12 @@ test('groups hold every cell once, at most 50 of them and 10 minutes, baselines 
 });
 
 test('each engine key has a canary and groups of its own', () => {
-  const { cells } = planGrid(grid({ models: [grid().models[0]!, { ...grid().models[0]!, ref: { name: 'n', path: 'n', sha256: '33'.repeat(32) } }] }), sha256);
+  const { cells } = planGrid(
+    grid({
+      models: [grid().models[0]!, { ...grid().models[0]!, ref: { name: 'n', path: 'n', sha256: '33'.repeat(32) } }],
+    }),
+    sha256,
+  );
   const groups = planGroups(cells, place);
   expect(groups.filter((g) => g.canary).map((g) => g.engineKey)).toEqual(['m', 'n']);
   for (const group of groups) expect(new Set(group.cells.map((c) => c.model)).size).toBe(1);

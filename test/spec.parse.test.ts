@@ -30,25 +30,55 @@ function issuesOf(text: string) {
 
 test('a spec gets its defaults written out', () => {
   const spec = parseSpec(GOOD, 's.yaml');
-  expect(spec).toMatchObject({ baseline_replicates: 1, compressor_replicates: 0, backend: 'auto', limits: { max_failures: '10%', cell_timeout: '2h' } });
-  expect(spec.workloads[0]!.generate).toMatchObject({ chat: true, truncate: 'middle', invariant: true, invariant_rows: 64, scheduler: 'continuous', seed: 42 });
-  expect(spec.workloads[1]!.throughput).toMatchObject({ new_tokens: 64, warmup: 1, repeats: 5, scheduler: 'static', invariant: false });
+  expect(spec).toMatchObject({
+    baseline_replicates: 1,
+    compressor_replicates: 0,
+    backend: 'auto',
+    limits: { max_failures: '10%', cell_timeout: '2h' },
+  });
+  expect(spec.workloads[0]!.generate).toMatchObject({
+    chat: true,
+    truncate: 'middle',
+    invariant: true,
+    invariant_rows: 64,
+    scheduler: 'continuous',
+    seed: 42,
+  });
+  expect(spec.workloads[1]!.throughput).toMatchObject({
+    new_tokens: 64,
+    warmup: 1,
+    repeats: 5,
+    scheduler: 'static',
+    invariant: false,
+  });
 });
 
 test('JSON is accepted as well', () => {
-  const json = JSON.stringify({ name: 'j', models: ['m'], compressors: ['none'], workloads: [{ throughput: { prompt_tokens: 8 } }] });
+  const json = JSON.stringify({
+    name: 'j',
+    models: ['m'],
+    compressors: ['none'],
+    workloads: [{ throughput: { prompt_tokens: 8 } }],
+  });
   expect(parseSpec(json, 'j.json').batch_sizes).toEqual([1]);
 });
 
 test('every sweep of the project is a valid spec', () => {
-  expect(parseSpec(readFileSync(new URL('../sweeps/quickstart.yaml', import.meta.url), 'utf8'), 'quickstart.yaml').name).toBe('quickstart');
+  expect(
+    parseSpec(readFileSync(new URL('../sweeps/quickstart.yaml', import.meta.url), 'utf8'), 'quickstart.yaml').name,
+  ).toBe('quickstart');
 });
 
 test.each([
   ['an unknown field of a workload', GOOD.replace('prompts: 4', 'promts: 4'), 10, "unknown field 'promts'"],
   ['a value below its range', GOOD.replace('max_new_tokens: 16', 'max_new_tokens: 0'), 11, 'max_new_tokens'],
   ['a nested value', GOOD.replace('temperature: 0.8', 'temperature: -1'), 12, 'temperature'],
-  ['too few repeats', GOOD.replace('prompt_tokens: [512, 2048]', 'prompt_tokens: 8, repeats: 2'), 13, 'at least 5 repeats'],
+  [
+    'too few repeats',
+    GOOD.replace('prompt_tokens: [512, 2048]', 'prompt_tokens: 8, repeats: 2'),
+    13,
+    'at least 5 repeats',
+  ],
   ['a batch size that is no number', GOOD.replace('[1, max]', '[1, many]'), 6, 'batch_sizes[1]'],
   ['two names in one compressor entry', GOOD.replace('- none', '- { none: {}, kivi: {} }'), 4, 'one name'],
   ['an unknown field at the top', `${GOOD}backnd: cpu\n`, 14, "unknown field 'backnd'"],
@@ -83,6 +113,8 @@ test('an empty file says what a spec needs', () => {
 });
 
 test('durations and failure limits are read in their units', () => {
-  expect([durationMs('90s'), durationMs('2h'), durationMs('1.5m'), durationMs('250 ms')]).toEqual([90_000, 7_200_000, 90_000, 250]);
+  expect([durationMs('90s'), durationMs('2h'), durationMs('1.5m'), durationMs('250 ms')]).toEqual([
+    90_000, 7_200_000, 90_000, 250,
+  ]);
   expect([failureLimit('10%'), failureLimit(3), failureLimit('100%')]).toEqual([{ percent: 10 }, { count: 3 }, null]);
 });

@@ -107,9 +107,10 @@ async function chaosRun(id: string, run: number, victim: Victim, delayMs: number
     print(`run ${run}: kill -9 ${victim} (pid ${pid}) ${seconds(delayMs)} after launch, ${done ?? 'no'} cells done`);
     process.kill(pid, 'SIGKILL');
   }
-  // A launch that died before its transaction left nothing to resume: the user launches again.
-  const next = (await doneCells(id)) === null && victim === 'cli' ? launch : ['resume', id, '--watch'];
   if (victim === 'temporal' && pid !== null) await untilRestarted(pid);
+  // A launch that died before its transaction left nothing to resume: the user launches again.
+  const stored = await storedOrEnded(id, cli.child);
+  const next = stored ? ['resume', id, '--watch'] : launch;
   const code = await kvsweep(next).done;
   await cli.done;
   const problems = code === 0 ? [] : [`kvsweep ${next[0]} ended with exit code ${code}`];
@@ -170,6 +171,16 @@ async function readRows(from: Db, id: string): Promise<Rows> {
     timed: new Map(timed.map((row) => [row.key, row.n])),
     states: Object.fromEntries(states.map((row) => [row.status, row.n])),
   };
+}
+
+/** Waits until the sweep is stored; false if its launch ended before that. */
+async function storedOrEnded(id: string, cli: ChildProcess): Promise<boolean> {
+  for (;;) {
+    const ended = cli.exitCode !== null || cli.signalCode !== null;
+    if ((await doneCells(id)) !== null) return true;
+    if (ended) return false;
+    await sleep(50);
+  }
 }
 
 /** Null: the sweep is not stored yet. */

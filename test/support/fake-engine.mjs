@@ -99,7 +99,7 @@ async function run({ request, items }) {
   const start = performance.now();
   for (const [i, item] of items.entries()) {
     if (bad && fake.do !== 'last_line_kill' && i === half) {
-      await ACTIONS[fake.do](id);
+      await /** @type {any} */ (ACTIONS)[fake.do](id);
       if (['oom', 'compressor'].includes(fake.do)) return;
     }
     if (fake.ms) await sleep(fake.ms);
@@ -142,7 +142,7 @@ let work = Promise.resolve();
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   if (request.op === 'load') {
-    if (onLoad !== 'finish') await ACTIONS[onLoad ?? ''](request.id);
+    if (onLoad !== 'finish') await /** @type {any} */ (ACTIONS)[onLoad ?? ''](request.id);
     emit({ event: 'loaded', id: request.id, backend: 'cpu', device: { name: 'fake' }, model: { sha256: request.model.sha256 }, weights: { bytes: 1, dtype: 'f16' }, t_load: 0, measured: { copy_tb_s: 1 } });
   } else if (request.op === 'cell') cells.set(request.cell, { request, items: [] });
   else if (request.op === 'samples') cells.get(request.cell)?.items.push(...request.items);

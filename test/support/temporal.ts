@@ -3,7 +3,7 @@
  * in this process or in a child that may be killed, and plans of scripted cells.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,8 @@ export interface WorkerProcess {
   child: ChildProcess;
   /** Resolves with the code or the signal when the process has ended. */
   exited: Promise<number | NodeJS.Signals | null>;
+  /** Resolves when the first signal has been taken. */
+  draining(): Promise<unknown>;
 }
 
 export interface TestStack extends AsyncDisposable {
@@ -145,6 +147,7 @@ export async function openStack(
       await endLeftRunning(client);
       for (const handle of handles) await handle.kill();
       for (const handle of handles) await handle.done;
+      await noEngineLeft();
       await connection.close();
       if (!options.database) await database[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
@@ -229,6 +232,22 @@ async function makeNamespace(connection: Connection, namespace: string): Promise
   );
 }
 
+/** The leak check: a worker that has ended leaves no engine behind. */
+async function noEngineLeft(): Promise<void> {
+  await until(
+    'no engine of this process is left',
+    async () => {
+      for (const name of await readdir('/proc')) {
+        const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+        if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) !== process.pid) continue;
+        if ((await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).includes('fake-engine.mjs')) return false;
+      }
+      return true;
+    },
+    5_000,
+  );
+}
+
 /** Workflows that a failed test leaves open would keep its workers busy while they stop. */
 async function endLeftRunning(client: Client): Promise<void> {
   for await (const open of client.workflow.list({ query: "ExecutionStatus = 'Running'" })) {
@@ -255,7 +274,8 @@ async function spawnWorker(config: EngineWorkerConfig): Promise<WorkerProcess> {
     out += text;
   });
   await until('the worker polls', () => out.includes('ready\n'), 30_000);
-  return { pid: child.pid!, child, exited };
+  const draining = () => until('the worker drains', () => out.includes('draining\n'));
+  return { pid: child.pid!, child, exited, draining };
 }
 
 /** The engine pids that a script wrote into its `started` file. */

@@ -15,5 +15,9 @@ const handle =
     ? await startEngineWorker(config)
     : await startControlWorker({ ...config, aggregateSweep: async () => {} });
 process.stdout.write('ready\n');
-const reason = await runUntilSignal(handle);
+const drain = (reason: string) => {
+  handle.drain(reason);
+  process.stdout.write('draining\n');
+};
+const reason = await runUntilSignal({ ...handle, drain });
 process.exit(reason === 'fault' ? 3 : 0);
