@@ -1,9 +1,5 @@
 //! The integration tests of the engine, one module a topic.
 
-/// What the machine offers, and the kernel benches.
-mod devices;
-/// Chat prompts: templates, control tokens in messages, prompts in parts.
-mod chat;
 /// Attention over prompts, pages and windows.
 mod attention;
 /// The paged cache: identity, isolation, bounds, bytes, refusals.
