@@ -49,7 +49,7 @@ pub fn run() -> Result<Vec<Check>> {
 const COMPRESSORS: &[&str] = &[
     r#"{"none":{}}"#,
     r#"{"kivi":{"bits":2,"window":32}}"#,
-    r#"{"kivi":{"bits":4,"window":32,"group":64}}"#,
+    r#"{"kivi":{"bits":4,"window":64,"group":64}}"#,
     r#"{"kivi":{"bits":8,"window":64,"v_flush":"block"}}"#,
     r#"{"streaming_llm":{"sinks":4,"recent":60}}"#,
     r#"{"streaming_llm":{"sinks":4,"recent":60,"positions":"original"}}"#,

@@ -368,3 +368,21 @@ fn list_and_resolve_answer_in_json() {
     assert_eq!(answers[1]["error"]["code"], "unknown_param");
     assert_eq!(answers[2]["error"]["kind"], "bad_request");
 }
+
+#[test]
+fn selftest_finds_no_kernel_that_differs_from_the_reference() {
+    let output = Command::new(env!("CARGO_BIN_EXE_gpu-runner"))
+        .args(["selftest", "--json"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (output.status.code(), &report["failed"]),
+        (Some(0), &json!(0)),
+        "{text}"
+    );
+    let checks = report["checks"].as_array().unwrap();
+    let attention = |c: &&Value| c["name"].as_str().unwrap().starts_with("attention");
+    assert!(checks.iter().filter(attention).count() >= 30 && checks.len() >= 38);
+}
