@@ -95,12 +95,47 @@ fn every_weight_type_agrees_with_the_f64_product_of_its_dequantised_operands() {
 }
 
 #[test]
+fn a_sharp_matrix_sees_fifteen_bits_of_its_input() {
+    let pool = Pool::new(2);
+    let (rows, cols, n) = (37, 768, 11);
+    for ty in WeightType::ALL {
+        let bytes = weights(ty, rows, cols, 3);
+        // One value in a block is much larger than the rest: the case that 8 bits serve worst.
+        let mut x = uniform(4, n * cols, -0.05, 0.05);
+        x.iter_mut().step_by(32).for_each(|v| *v *= 40.0);
+        let mut row_weights = vec![0f32; cols];
+        let errors = |matrix: &PackedMatrix, row_weights: &mut [f32]| {
+            let got = product(Isa::detect(), &pool, matrix, &x);
+            let (mut off, mut size) = (0.0, 0.0);
+            for row in 0..rows {
+                ty.dequantize_row(&bytes[row * ty.row_bytes(cols)..][..ty.row_bytes(cols)], row_weights);
+                for token in 0..n {
+                    let exact: f64 = (0..cols)
+                        .map(|c| f64::from(row_weights[c]) * f64::from(x[token * cols + c]))
+                        .sum();
+                    off += (f64::from(got[token * rows + row]) - exact).powi(2);
+                    size += exact.powi(2);
+                }
+            }
+            (off / size).sqrt()
+        };
+        let plain = errors(&pack(ty, rows, cols, &bytes, &pool), &mut row_weights);
+        let sharp = errors(&pack(ty, rows, cols, &bytes, &pool).sharp(), &mut row_weights);
+        assert!(sharp < 1e-4, "{ty}: relative error {sharp}");
+        if Inputs::of(ty).int8 {
+            assert!(sharp < plain / 50.0, "{ty}: {sharp} against {plain}");
+        }
+    }
+}
+
+#[test]
 fn bits_depend_neither_on_the_instruction_set_nor_the_threads_nor_the_batch() {
     let pools = [1, 2, 3].map(Pool::new);
-    for ty in WeightType::ALL {
+    for (ty, sharp) in WeightType::ALL.into_iter().flat_map(|ty| [(ty, false), (ty, true)]) {
         for (rows, cols) in [(16, 256), (5, 256), (33, 512), (96, 768)] {
             let bytes = weights(ty, rows, cols, 5);
-            let matrix = pack(ty, rows, cols, &bytes, &pools[0]);
+            let plain = pack(ty, rows, cols, &bytes, &pools[0]);
+            let matrix = if sharp { plain.sharp() } else { plain };
             let x = uniform(6, 64 * cols, -1.0, 1.0);
             // One token at a time in plain Rust on one thread is the reference of all else.
             let alone: Vec<u32> = x

@@ -58,6 +58,12 @@ pub trait Backend: Sized + Send + 'static {
     /// `unsupported` for a type without a kernel.
     fn matrix(&self, cols: usize, parts: &[Rows<'_>], bias: Option<Vec<f32>>) -> Result<Self::Matrix>;
 
+    /// Marks a matrix whose input must not be rounded to 8 bits, on backends that do so: the down projection, whose input
+    /// has the widest range of all, and the head, whose errors nothing averages out.
+    fn sharp(&self, matrix: Self::Matrix) -> Self::Matrix {
+        matrix
+    }
+
     /// Takes a vector.
     fn vector(&self, values: &[f32]) -> Self::Vector;
 

@@ -81,6 +81,7 @@ fn swiglu(context: &Context, report: &mut dyn FnMut(Measurement)) {
 fn quantize(context: &Context, report: &mut dyn FnMut(Measurement)) {
     let inputs = Inputs {
         int8: true,
+        residual: false,
         float: false,
     };
     // One row at a time runs on the calling thread.

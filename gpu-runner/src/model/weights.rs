@@ -136,7 +136,7 @@ impl<B: Backend> Weights<B> {
             out_norm: backend.vector(&source.vector("output_norm.weight", config.hidden)?),
             embedding,
             layers,
-            head,
+            head: backend.sharp(head),
             step_bytes,
             bytes: tally.sum(),
             dtype: most.name(),
@@ -193,7 +193,7 @@ fn load_layer<B: Backend>(source: &dyn TensorSource, backend: &B, i: usize, tall
         out: backend.matrix(q_rows, &[rows(&out, None)], None)?,
         ffn_norm: backend.vector(&source.vector(&name("ffn_norm.weight"), hidden)?),
         gate_up: backend.matrix(hidden, &[rows(&gate, None), rows(&up, None)], None)?,
-        down: backend.matrix(config.ffn, &[rows(&down, None)], None)?,
+        down: backend.sharp(backend.matrix(config.ffn, &[rows(&down, None)], None)?),
     })
 }
 

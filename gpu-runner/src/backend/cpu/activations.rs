@@ -4,6 +4,8 @@
 //! 127 / amax overflows). A block that holds a NaN or an infinity gets a NaN scale, so that every output which reads it
 //! is NaN and the fault is seen at the logits instead of being rounded away.
 //!
+//! A matrix may ask for the residual too: what a block rounds away, x - s code, quantised by the same rule.
+//!
 //! Rows lie in tiles of 8, then 4, 2, 1 for the rest, and a tile lies block by block: what a kernel reads is one
 //! stream. The tile of a row changes no bits.
 
@@ -51,6 +53,7 @@ pub struct Activations {
     blocks: usize,
     inputs: Inputs,
     int8: Vec<ActBlock>,
+    residual: Vec<ActBlock>,
     /// [tile][block][row of the tile][32]
     float: Vec<f32>,
 }
@@ -99,11 +102,15 @@ impl Activations {
         if inputs.int8 {
             self.int8.resize(n * blocks, ZERO);
         }
+        if inputs.residual {
+            self.residual.resize(n * blocks, ZERO);
+        }
         if inputs.float {
             self.float.resize(n * blocks * BLOCK, 0.0);
         }
         let target = Target {
             int8: self.int8.as_mut_ptr(),
+            residual: self.residual.as_mut_ptr(),
             float: self.float.as_mut_ptr(),
         };
         let part = |rows: std::ops::Range<usize>| {
@@ -124,6 +131,11 @@ impl Activations {
                             std::ptr::copy_nonoverlapping(block.as_ptr(), to, BLOCK);
                         }
                     }
+                    // Last, because the row becomes its residual.
+                    if inputs.residual {
+                        subtract(isa, &mut row, target.int8.add(first), stride);
+                        quantize(isa, &row, target.residual.add(first), stride);
+                    }
                 }
             }
         };
@@ -143,6 +155,7 @@ impl Activations {
         (self.rows, self.cols, self.blocks) = (1, codes.len(), scales.len());
         self.inputs = Inputs {
             int8: true,
+            residual: false,
             float: false,
         };
         self.int8.clear();
@@ -176,6 +189,11 @@ impl Activations {
         self.int8[start * self.blocks..].as_ptr()
     }
 
+    /// What those blocks round away.
+    pub(crate) fn residual_tile(&self, start: usize) -> *const ActBlock {
+        self.residual[start * self.blocks..].as_ptr()
+    }
+
     /// The values of the tile that starts at row `start`, in f32 form.
     pub(crate) fn float_tile(&self, start: usize) -> *const f32 {
         self.float[start * self.blocks * BLOCK..].as_ptr()
@@ -188,6 +206,7 @@ impl Activations {
 
 struct Target {
     int8: *mut ActBlock,
+    residual: *mut ActBlock,
     float: *mut f32,
 }
 // SAFETY: threads write disjoint rows, see `fill`.
@@ -246,5 +265,21 @@ unsafe fn quantize_body<V: Lanes>(x: &[f32], out: *mut ActBlock, stride: usize) 
         out.scaled_sum = out.scale * (first + second);
         out.neg_sum = -((first + second) as i32);
         out.neg_second = -(second as i32);
+    }
+}
+
+for_isa! {
+    /// x -= s code for the blocks in[0], in[stride], ...; a block that holds a fault keeps it.
+    fn subtract(x: &mut [f32], blocks: *const ActBlock, stride: usize) = subtract_body
+}
+
+#[inline(always)]
+unsafe fn subtract_body<V: Lanes>(x: &mut [f32], blocks: *const ActBlock, stride: usize) {
+    for (b, x) in x.chunks_exact_mut(BLOCK).enumerate() {
+        let block = &*blocks.add(b * stride);
+        // One rounding per element, the same on every instruction set.
+        for (x, code) in x.iter_mut().zip(block.codes) {
+            *x = f32::from(code).mul_add(-block.scale, *x);
+        }
     }
 }

@@ -102,6 +102,10 @@ impl Backend for Cpu {
         })
     }
 
+    fn sharp(&self, matrix: PackedMatrix) -> PackedMatrix {
+        matrix.sharp()
+    }
+
     fn vector(&self, values: &[f32]) -> Vec<f32> {
         values.to_vec()
     }

@@ -74,7 +74,8 @@ unsafe fn pass_body<V: Dots>(
     accumulate: bool,
 ) {
     let n = input.rows();
-    let token_bytes = matrix.cols().div_ceil(32) * size_of::<ActBlock>();
+    let planes = 1 + usize::from(matrix.inputs().residual);
+    let token_bytes = planes * matrix.cols().div_ceil(32) * size_of::<ActBlock>();
     let chunk = (CHUNK_BYTES / token_bytes / TILE).max(1) * TILE;
     for start in (0..n).step_by(chunk) {
         let tokens = start..n.min(start + chunk);
@@ -131,6 +132,11 @@ impl Job<'_> {
     unsafe fn tile<V: Dots, P: Panel<Input: Tile>, const N: usize>(&self, start: usize, first: bool) {
         let panel = self.matrix.panel_bytes(self.panel);
         let a = P::Input::of(self.input, start);
+        let residual = if self.matrix.inputs().residual {
+            P::Input::residual_of(self.input, start)
+        } else {
+            None
+        };
         let mut y = [V::splat(0.0); N];
         // The first tile takes the panel from memory. When it is wide, so many products lie between two loads that
         // hardware prefetch falls behind; narrower tiles keep the hardware busy, and lose by more requests.
@@ -138,6 +144,9 @@ impl Job<'_> {
         for step in 0..self.matrix.cols().div_ceil(P::COLS) {
             let step_at = panel.add(step * P::BYTES);
             P::add::<V, N>(step_at, a.add(step * P::INPUTS * N), &mut y, fetch);
+            if let Some(residual) = residual {
+                P::add::<V, N>(step_at, residual.add(step * P::INPUTS * N), &mut y, false);
+            }
         }
         let (row, rows) = (self.panel.row, self.panel.rows);
         for (t, y) in y.into_iter().enumerate() {
@@ -157,6 +166,9 @@ impl Job<'_> {
 /// Where the inputs of a tile lie.
 pub(crate) trait Tile: Sized {
     fn of(input: &Activations, start: usize) -> *const Self;
+
+    /// The same for what these inputs round away, if they round.
+    fn residual_of(input: &Activations, start: usize) -> Option<*const Self>;
 }
 
 impl Tile for ActBlock {
@@ -164,11 +176,21 @@ impl Tile for ActBlock {
     fn of(input: &Activations, start: usize) -> *const ActBlock {
         input.int8_tile(start)
     }
+
+    #[inline(always)]
+    fn residual_of(input: &Activations, start: usize) -> Option<*const ActBlock> {
+        Some(input.residual_tile(start))
+    }
 }
 
 impl Tile for f32 {
     #[inline(always)]
     fn of(input: &Activations, start: usize) -> *const f32 {
         input.float_tile(start)
+    }
+
+    #[inline(always)]
+    fn residual_of(_: &Activations, _: usize) -> Option<*const f32> {
+        None
     }
 }

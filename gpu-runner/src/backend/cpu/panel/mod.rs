@@ -29,6 +29,8 @@ pub const PANEL_ROWS: usize = 16;
 pub struct Inputs {
     /// int8 blocks: quantised weights.
     pub int8: bool,
+    /// What the int8 blocks round away, as int8 blocks again: sharp matrices.
+    pub residual: bool,
     /// f32: float weights.
     pub float: bool,
 }
@@ -37,13 +39,18 @@ impl Inputs {
     /// The form for one weight type.
     pub fn of(ty: WeightType) -> Inputs {
         let float = matches!(ty, WeightType::F32 | WeightType::F16 | WeightType::BF16);
-        Inputs { int8: !float, float }
+        Inputs {
+            int8: !float,
+            residual: false,
+            float,
+        }
     }
 
     /// The forms for both.
     pub fn or(self, other: Inputs) -> Inputs {
         Inputs {
             int8: self.int8 || other.int8,
+            residual: self.residual || other.residual,
             float: self.float || other.float,
         }
     }
