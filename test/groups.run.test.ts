@@ -94,7 +94,9 @@ test('warm: cells and groups of one engine key share a process; out of memory re
   await sweep.result();
   const pids = (await readFile(started, 'utf8')).trim().split('\n');
   expect(pids).toHaveLength(4);
-  expect(new Set(pids.slice(0, 3)).size).toBe(1);
+  // The groups may run in either order: A A A B, or A B B B. Two processes in all means that cells and groups share
+  // one, and that the one which ran out of memory was replaced.
+  expect(new Set(pids).size).toBe(2);
   expect(pids[3]).not.toBe(pids[0]);
 });
 
