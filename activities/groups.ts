@@ -64,6 +64,7 @@ class GroupAttempt {
   private heart!: Heart;
   private engine: WarmEngine | null = null;
   private engineBuildId: number | null = null;
+  private promptSet: { sha: string; rows: PromptRow[] } | null = null;
 
   constructor(deps: GroupDeps, input: RunGroupInput, context: Context) {
     this.deps = deps;
@@ -202,8 +203,11 @@ class GroupAttempt {
   private async prompts(cell: ClaimedCell): Promise<PromptRow[]> {
     const sha = cell.run.prompt_set;
     if (sha === null) return [];
-    const all = await this.query(() => ledger.loadPrompts(this.deps.db, sha));
-    return all.slice(0, cell.run.n_prompts);
+    // Cells of a group mostly share their set; a set never changes under its hash.
+    if (this.promptSet?.sha !== sha) {
+      this.promptSet = { sha, rows: await this.query(() => ledger.loadPrompts(this.deps.db, sha)) };
+    }
+    return this.promptSet.rows.slice(0, cell.run.n_prompts);
   }
 
   /** The group's engine, started if need be. A crash at load is tried again; other faults are the whole group's. */

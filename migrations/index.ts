@@ -5,6 +5,7 @@ import * as measurements from './000003_measurements.ts';
 import * as aggregates from './000004_aggregates.ts';
 import * as views from './000005_views.ts';
 import * as reader from './000006_reader.ts';
+import * as cellUpdates from './000007_cell_updates.ts';
 
 /**
  * All migrations in order. A record, not a folder scan: it works in bundles and in compiled output. A released
@@ -17,6 +18,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000004_aggregates': aggregates,
   '000005_views': views,
   '000006_reader': reader,
+  '000007_cell_updates': cellUpdates,
 };
 
 export const migrationProvider: MigrationProvider = {

@@ -329,7 +329,6 @@ create table sample_small partition of sample DEFAULT;
 
 -- Indexes that no constraint makes
 
-CREATE INDEX cell_axes ON public.cell USING gin (axes);
 CREATE INDEX cell_by_group ON public.cell USING btree (sweep_no, group_no);
 CREATE INDEX cell_done ON public.cell USING btree (key) WHERE ((status = 'done'::text) AND (reused_from IS NULL));
 CREATE INDEX cell_error_of_cell ON public.cell_error USING btree (sweep_no, cell_no);
