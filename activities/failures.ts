@@ -30,6 +30,7 @@ export const FAILURE_KINDS = {
   cell_timeout: 'EngineStall',
   start: 'HostFault',
   model_missing: 'HostFault',
+  other_numerics: 'HostFault',
   disk_full: 'HostFault',
 } as const satisfies Record<string, ErrorClass>;
 
@@ -55,7 +56,7 @@ export const CLASS_RULES: Record<ErrorClass, ClassRule> = {
 };
 
 /** Kinds of a `HostFault` that another group on the same worker would not meet: the worker need not drain. */
-const KEEPS_WORKER: readonly string[] = ['model_missing'];
+const KEEPS_WORKER: readonly string[] = ['model_missing', 'other_numerics'];
 
 /** A failure of an engine, of a cell on it, or of its host. */
 export class EngineFault extends Error {

@@ -215,7 +215,7 @@ class GroupAttempt {
     // An engine that died after its last cell must not cost the next cell a try.
     if (this.engine?.process.ended) await this.discard();
     if (this.engine) return this.engine;
-    const { model, backend, threads } = cell.run;
+    const { model, backend, numerics, threads } = cell.run;
     const path = await this.deps.models.resolve(model);
     const load = {
       model: { path, sha256: model.sha256 },
@@ -227,6 +227,14 @@ class GroupAttempt {
       try {
         this.engine = await this.deps.pool.acquire(claim.engineKey, load, this.signal);
         const { hello } = this.engine;
+        const computes = hello.numerics[backend] ?? `nothing on ${backend}`;
+        if (computes !== numerics) {
+          const remedy = 'bring all nodes to one version of the engine and resume, or launch under another id';
+          throw new EngineFault(
+            'other_numerics',
+            `the sweep was planned for numerics ${numerics}, the engine of this node computes ${computes}; ${remedy}`,
+          );
+        }
         this.engineBuildId = await this.query(() => this.deps.engineBuild(hello));
         this.heart.touch();
         return this.engine;

@@ -55,6 +55,7 @@ function cellRun(fake: FakeScript): CellRun {
     batch: 1,
     scheduler: 'continuous',
     invariant: true,
+    numerics: 'fake-1',
     invariant_rows: 64,
     workload: {
       generate: {

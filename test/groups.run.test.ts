@@ -146,6 +146,17 @@ test('a model that no worker has leaves the cells lost, names the remedy, and ke
   expect(await next.states()).toEqual({ done: 1 });
 });
 
+test('an engine of another numerics version runs no cell, and the worker goes on', async () => {
+  const queue = engineQueue('cpu', 'numerics');
+  await stack.engines({ queues: [queue] });
+  const sweep = await stack.launch({ groups: [[{}]], queue, numerics: 'fake-2' });
+  await sweep.result();
+  expect((await cellsOf(sweep)).map((c) => [c.status, c.tries])).toEqual([['lost', 0]]);
+  const next = await stack.launch({ groups: [[{}]], queue });
+  await next.result();
+  expect(await next.states()).toEqual({ done: 1 });
+});
+
 test('a model is found by its hash in a folder of the worker, whatever its path says', async () => {
   const queue = engineQueue('cpu', 'folder');
   await stack.engines({ queues: [queue], modelFolders: ['/nowhere', stack.folder] });

@@ -85,6 +85,8 @@ export interface ModelRef {
 export interface CellRun {
   model: ModelRef;
   backend: Backend;
+  /** The engine's numerics version that the cell key was made with; an engine of another one must not run the cell. */
+  numerics: string;
   /** CPU threads of the engine; null = the engine's own choice. */
   threads: number | null;
   compressor: JsonObject;

@@ -123,6 +123,7 @@ function cellOf(grid: Grid, p: Point, labels: Map<string, string>, sha256: (text
   const run: CellRun = {
     model: p.model.ref,
     backend: grid.backend,
+    numerics: grid.numerics,
     threads: grid.threads,
     compressor: p.compressor.requested,
     batch: p.batch,
@@ -212,7 +213,7 @@ function planned(
  * depend on it) but for `throughput`, where the device is what is measured.
  */
 export function cellIdentity(
-  grid: Pick<Grid, 'numerics' | 'deviceClass'>,
+  grid: Pick<Grid, 'deviceClass'>,
   run: CellRun,
   effective: JsonObject,
   noiseKind: string | null,
@@ -233,7 +234,7 @@ export function cellIdentity(
     replicates: run.replicates,
     seed: run.seed,
     backend: run.backend,
-    numerics: grid.numerics,
+    numerics: run.numerics,
     noise: noiseKind === null ? null : { kind: noiseKind, no: noiseNo },
     device: 'throughput' in run.workload ? grid.deviceClass : null,
   };

@@ -57,6 +57,7 @@ export function cellPlan(name: string, options: CellOptions = {}): CellPlan {
     batch: options.batch ?? 1,
     scheduler: kind === 'throughput' ? 'static' : 'continuous',
     invariant: true,
+    numerics: 'cpu-1',
     invariant_rows: 64,
     workload,
     prompt_set: prompts?.sha ?? null,

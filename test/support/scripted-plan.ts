@@ -17,6 +17,8 @@ export interface ScriptedPlan {
   limits?: Partial<SweepPlan['limits']>;
   workload?: CellRun['workload'];
   engineKey?: string;
+  /** What the plan assumes of the engine; default: what the fake engine says. */
+  numerics?: string;
 }
 
 const sha = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
@@ -56,6 +58,7 @@ export function scriptedPlan(input: ScriptedPlan): SweepPlan {
         batch: 1,
         scheduler: timed ? 'static' : 'continuous',
         invariant: !timed,
+        numerics: input.numerics ?? 'fake-1',
         invariant_rows: 64,
         workload,
         prompt_set: timed ? null : promptSet,
