@@ -29,7 +29,6 @@ export interface Committed {
  * counts as committed.
  */
 export async function commitCell(db: Db, input: CommitInput): Promise<Committed> {
-  let isUnknown = false;
   for (let attempt = 0; ; attempt++) {
     try {
       const committed =
@@ -37,13 +36,12 @@ export async function commitCell(db: Db, input: CommitInput): Promise<Committed>
           ? await commitByCopy(db, input)
           : await commitByStatement(db, input);
       if (committed !== null) return committed;
-      const earlier = isUnknown ? await readOwnCommit(db, input) : null;
+      const earlier = await readOwnCommit(db, input);
       if (earlier !== null) return earlier;
       throw new StaleAttempt(`Cell ${input.cellNo} of sweep ${input.sweepNo}`);
     } catch (error) {
       const waitMs = REPEAT_AFTER_MS[attempt];
       if (waitMs === undefined || !(isConnectionLoss(error) || isTransient(error))) throw error;
-      isUnknown ||= isConnectionLoss(error);
       await sleep(waitMs);
     }
   }
