@@ -6,7 +6,7 @@
         --prompts .kvsweep/data/ShareGPT_V3_unfiltered_cleaned_split.json
 
 1. Prompt ids: the chat template is rendered by Jinja2 and tokenized by llama.cpp; the engine does both itself.
-2. llama.cpp continues each prompt greedily (fresh context, f16 cache). The engine is fed the same tokens one decode
+2. llama.cpp continues each prompt greedily (fresh context, f16 cache, f32 sums in attention). The engine is fed the same tokens one decode
    step each (workload `score`). Top-1 agreement: its argmax is the token that llama.cpp chose. Difference: of the
    log-probability of that token.
 3. The same continuations through the engine's reference backend (dequantised weights, no int8 activations).
@@ -82,7 +82,8 @@ def main():
     options = parser.parse_args()
 
     texts = sharegpt_prompts(options.prompts, options.count, options.seed)
-    peer = Peer(options.model, options.threads, 2048)
+    # Its default on a CPU sums attention in f16, which is noise of its own; without it the sums are f32.
+    peer = Peer(options.model, options.threads, 2048, flash=False)
     template = peer.template()
     prompts = [peer.tokenize(render(template, text), special=True) for text in texts]
 

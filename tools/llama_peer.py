@@ -13,7 +13,7 @@ import numpy as np
 class Peer:
     """One model in one llama.cpp context, by the C API: nothing of the Python wrapper is timed."""
 
-    def __init__(self, model, threads, context, sequences=1):
+    def __init__(self, model, threads, context, sequences=1, flash=True):
         L.llama_log_set(QUIET, ctypes.c_void_p(0))
         L.llama_backend_init()
         self.model = L.llama_model_load_from_file(str(model).encode(), L.llama_model_default_params())
@@ -21,6 +21,8 @@ class Peer:
             raise SystemExit(f"llama.cpp cannot load {model}")
         params = L.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = context * sequences, 2048, 512, sequences
+        if not flash:
+            params.flash_attn_type = L.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.n_threads = params.n_threads_batch = threads
         self.context = L.llama_init_from_model(self.model, params)
         if not self.context:
