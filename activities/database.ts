@@ -72,6 +72,11 @@ export interface DatabaseOptions {
   /** Connections of this process; 4-8, because a hundred hosts share the server's limit. */
   max?: number;
   applicationName?: string;
+  /**
+   * Plans a prepared statement once instead of for each set of values: right where all statements go by key, as those
+   * of engine workers do, wrong for analysis.
+   */
+  genericPlans?: boolean;
 }
 
 /** Opens a pool on `url` and Kysely over it; `destroy()` of the result closes it. Connects on first use. */
@@ -85,6 +90,12 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Db {
   } as pg.PoolConfig);
   // An idle connection that the server closes must not end the process; the next query opens another one.
   pool.on('error', () => undefined);
+  if (options.genericPlans) {
+    // Sent before the connection's first statement; if the connection breaks, that statement says so.
+    pool.on('connect', (client) => {
+      client.query('set plan_cache_mode = force_generic_plan').catch(() => undefined);
+    });
+  }
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
   pools.set(db, pool);
   return db;

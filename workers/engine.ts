@@ -62,6 +62,7 @@ export async function startEngineWorker(config: EngineWorkerConfig): Promise<Wor
   const db = openDatabase(config.databaseUrl, {
     max: Math.min(8, config.slots + 2),
     applicationName: 'kvsweep-engine-worker',
+    genericPlans: true,
   });
   const pool = createEnginePool({
     slots: config.slots,
