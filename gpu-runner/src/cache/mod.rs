@@ -13,7 +13,7 @@ mod pool;
 mod stats;
 mod table;
 
-pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, ALIGN, WINDOW_TOKENS};
+pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, Rotation, TokenCodec, ALIGN, GGML_BLOCK, WINDOW_TOKENS};
 pub use pool::{ClassId, PageId, PagePool, SLAB};
 pub use stats::{expected, witness, Expected, KvStats};
 pub use table::{Sequence, Store, Window};
