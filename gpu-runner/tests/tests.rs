@@ -34,6 +34,8 @@ mod math;
 mod protocol;
 /// Weight types against hand-made and independent vectors.
 mod quant;
+/// Counter-based random numbers and the Hadamard transform.
+mod rng;
 /// Rotation of heads.
 mod rope;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
