@@ -123,7 +123,7 @@ impl Args {
     /// Runs one configuration and writes its folder; the answer is its row of the header.
     fn one(&self, model: &mut dyn Runner, tape: &Tape, resolved: &Resolved, ids: &[u32], to: &Path) -> Result<Value> {
         model.open(resolved, u64::MAX >> 1)?;
-        let seq = model.cache()?.admit(ids.len(), self.steps + 1)?;
+        let seq = model.cache()?.admit(ids.len(), self.steps + 1, 0)?;
         model.prefill(seq, ids, &|| true)?;
         let mut next = argmax(model.logits(0)?);
         let mut fed = Vec::new();
