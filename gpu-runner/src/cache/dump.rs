@@ -94,6 +94,29 @@ impl KvCache {
         (rows(&k), rows(&v))
     }
 
+    /// K of a store by place, dequantised: [n, head_dim].
+    pub(super) fn wide_keys(&self, seq: SeqId, layer: usize, head: usize) -> Vec<f32> {
+        self.wide(seq, layer, head, &self.halves(seq, layer, head).0)
+    }
+
+    /// V of a store by place, dequantised: [n, head_dim].
+    pub(super) fn wide_values(&self, seq: SeqId, layer: usize, head: usize) -> Vec<f32> {
+        self.wide(seq, layer, head, &self.halves(seq, layer, head).1)
+    }
+
+    fn wide(&self, seq: SeqId, layer: usize, head: usize, half: &Half) -> Vec<f32> {
+        let (n, d) = (self.store(seq, layer, head).n, self.shape().head_dim);
+        let mut wide = Vec::with_capacity(n * d);
+        for place in 0..n {
+            if place >= half.paged || !half.part.is_quantised() {
+                wide.extend(self.f16_row(seq, layer, head, half, place).iter().map(|x| x.to_f32()));
+            } else {
+                wide.extend(self.row(seq, layer, head, half, place).into_iter().map(|x| x as f32));
+            }
+        }
+        wide
+    }
+
     fn halves(&self, seq: SeqId, layer: usize, head: usize) -> (Half, Half) {
         let (store, plan) = (self.store(seq, layer, head), self.plan(layer));
         let map: &PageMap = &plan.page;

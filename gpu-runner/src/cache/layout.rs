@@ -1,7 +1,7 @@
 //! Formats of pages and the byte offsets inside them.
 //!
 //! A page holds `page_tokens` entries of one kv head of one layer of one sequence: K codes, K params, V codes, V
-//! params, positions; every segment starts at a multiple of 128 bytes. On the CPU codes are row-major ([token][channel],
+//! params; every segment starts at a multiple of 128 bytes. On the CPU codes are row-major ([token][channel],
 //! low bits first), K params by channel are [token group][scales d][minima d], V params by token are
 //! [token][scales d/G][minima d/G], all f16.
 
@@ -115,8 +115,6 @@ pub struct Layout {
     pub v_flush: Flush,
     /// Which K is kept.
     pub key_form: KeyForm,
-    /// Whether pages carry the original position of every entry.
-    pub positions: bool,
 }
 
 impl Layout {
@@ -129,7 +127,6 @@ impl Layout {
             k_flush: Flush::Token(0),
             v_flush: Flush::Token(0),
             key_form: KeyForm::PostRope,
-            positions: false,
         }
     }
 
@@ -181,7 +178,6 @@ impl Layout {
             k_params: segment(self.k.param_bytes(head_dim, tokens)),
             v_codes: segment(tokens * self.v.row_bytes(head_dim)),
             v_params: segment(self.v.param_bytes(head_dim, tokens)),
-            positions: segment(if self.positions { tokens * 4 } else { 0 }),
             bytes: end,
         }
     }
@@ -191,7 +187,7 @@ impl Layout {
         Layout::f16().page(head_dim)
     }
 
-    /// Mean bits per element of a full page without positions: `planned.page.bits`.
+    /// Mean bits per element of a full page: `planned.page.bits`.
     pub fn bits(&self, head_dim: usize) -> f64 {
         let tokens = self.page_tokens;
         let bytes = self.k.payload_bytes(head_dim, tokens) + self.v.payload_bytes(head_dim, tokens);
@@ -207,6 +203,5 @@ pub struct PageMap {
     pub k_params: usize,
     pub v_codes: usize,
     pub v_params: usize,
-    pub positions: usize,
     pub bytes: usize,
 }

@@ -14,6 +14,7 @@ pub mod math;
 pub mod matrix;
 pub mod panel;
 pub mod peak;
+pub mod scores;
 pub mod seal;
 pub mod shared;
 mod slab;

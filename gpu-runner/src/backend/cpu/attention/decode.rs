@@ -14,7 +14,7 @@ use super::super::seal::Tensor;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
-use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
+use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store, WINDOW_TOKENS};
 use crate::model::rope::Rope;
 
 /// How many places before their use rows are asked for: two runs.
@@ -26,9 +26,48 @@ const LINE: usize = 64;
 /// Places per task where results must not depend on the batch.
 pub const CHUNK: usize = 1024;
 
+/// The softmax weights of a decode step over what the cache holds.
+#[derive(Debug, Default)]
+pub struct StepWeights {
+    values: Vec<f32>,
+    /// Where each (row, kv head) begins; one more at the end.
+    starts: Vec<usize>,
+    kv_heads: usize,
+}
+
+impl StepWeights {
+    /// Of a row's kv head: [group, n], by place.
+    pub fn of(&self, row: usize, head: usize) -> &[f32] {
+        let i = row * self.kv_heads + head;
+        &self.values[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// As [`StepWeights::of`], to write.
+    pub(crate) fn of_mut(&mut self, row: usize, head: usize) -> &mut [f32] {
+        let i = row * self.kv_heads + head;
+        &mut self.values[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// Makes room for what these sequences hold.
+    pub(crate) fn resize(&mut self, cache: &KvCache, seqs: &[SeqId], layer: usize) {
+        let shape = cache.shape();
+        self.kv_heads = shape.kv_heads;
+        self.starts.clear();
+        self.starts.push(0);
+        let mut end = 0;
+        for seq in seqs {
+            for head in 0..shape.kv_heads {
+                end += shape.group() * cache.store(*seq, layer, head).n;
+                self.starts.push(end);
+            }
+        }
+        self.values.resize(end, 0.0);
+    }
+}
+
 /// Attends: q [n, q_heads, head_dim] f32, one row a sequence -> out of the same shape. `chunk` places a task (rounded
-/// up to a multiple of 64): [`CHUNK`] for results that do not depend on the batch. Returns the rows of `seqs` whose
-/// scores were not finite.
+/// up to a multiple of 64): [`CHUNK`] for results that do not depend on the batch. Leaves the softmax weights in `weights`
+/// if they are asked for. Returns the rows of `seqs` whose scores were not finite.
 ///
 /// # Panics
 /// If a shape does not fit, or a sequence has no entry.
@@ -42,7 +81,11 @@ pub fn decode(
     q: &[f32],
     chunk: usize,
     out: &mut [f32],
+    mut weights: Option<&mut StepWeights>,
 ) -> Vec<usize> {
+    if let Some(weights) = &mut weights {
+        weights.resize(cache, seqs, layer);
+    }
     let shape = cache.shape();
     let (d, g) = (shape.head_dim, shape.group());
     assert!(q.len() == seqs.len() * shape.q_heads * d && out.len() == q.len());
@@ -66,6 +109,7 @@ pub fn decode(
     }
     let mut partials = vec![0f32; tasks.len() * width];
     let target = Shared(partials.as_mut_ptr());
+    let raw = weights.as_mut().map(|w| (Shared(w.values.as_mut_ptr()), &w.starts));
     let work = |i: usize| {
         let (row, head, start, end) = tasks[i];
         let plan = cache.plan(layer);
@@ -81,6 +125,10 @@ pub fn decode(
             places: start..end,
             // Task i alone writes partial i, and `partials` outlives the region.
             out: target.at(i * width),
+            // Task i alone writes these places of its (row, head).
+            weights: raw
+                .as_ref()
+                .map(|(values, starts)| values.at(starts[row * shape.kv_heads + head])),
         };
         attend_chunk(isa, &kernel);
     };
@@ -93,6 +141,10 @@ pub fn decode(
             d,
             g,
             out,
+            chunk,
+            weights: weights
+                .as_mut()
+                .map_or(&mut [], |w| &mut w.values[w.starts[i]..w.starts[i + 1]]),
             finite: true,
         };
         merge(isa, &mut parts);
@@ -116,7 +168,7 @@ impl Shared {
     }
 }
 
-/// One task: out = [max g][sum g][V sums g, d].
+/// One task: out = [max g][sum g][V sums g, d], and the weights against the task's own maximum, if asked for.
 struct Chunk<'a> {
     arena: &'a Arena,
     store: &'a Store,
@@ -128,6 +180,8 @@ struct Chunk<'a> {
     g: usize,
     places: std::ops::Range<usize>,
     out: *mut f32,
+    /// Of the whole store: [g, n].
+    weights: Option<*mut f32>,
 }
 
 thread_local! {
@@ -258,6 +312,10 @@ impl Chunk<'_> {
             let out = self.out;
             out.add(h).write(max);
             out.add(self.g + h).write(sum.sum());
+            if let Some(weights) = self.weights {
+                let to = weights.add(h * self.store.n + self.places.start);
+                std::ptr::copy_nonoverlapping(scores.as_ptr(), to, n);
+            }
         }
     }
 
@@ -344,7 +402,8 @@ impl Chunk<'_> {
             (part, page, &self.plan.page, place % tokens, end.min(paged))
         } else {
             let (page, row) = self.store.window.at(place);
-            (Part::F16, page, self.window, row, end)
+            // Rows of the window do not follow places after a drop, so a run can meet the end of a page.
+            (Part::F16, page, self.window, row, end.min(place + WINDOW_TOKENS - row))
         }
     }
 }
@@ -355,6 +414,9 @@ struct Merge<'a> {
     d: usize,
     g: usize,
     out: &'a mut [f32],
+    chunk: usize,
+    /// [g, n] against the maximum of each part; become softmax weights. Empty if not asked for.
+    weights: &'a mut [f32],
     finite: bool,
 }
 
@@ -388,6 +450,16 @@ unsafe fn merge_body<L: KvLanes>(merge: &mut Merge<'_>) {
         for c in (0..d).step_by(LANES) {
             let o = out.as_mut_ptr().add(c);
             L::load(o).div(L::splat(total)).store(o);
+        }
+        let n = merge.weights.len() / g;
+        for (i, part) in merge.partials.chunks_exact(width).enumerate() {
+            let end = n.min((i + 1) * merge.chunk);
+            for at in (n.min(i * merge.chunk)..end).step_by(LANES) {
+                let w = merge.weights.as_mut_ptr().add(h * n + at);
+                let scale = L::splat(part[h] - max).exp2().div(L::splat(total));
+                let count = LANES.min(end - at);
+                L::load_part(w, count).mul(scale).store_part(w, count);
+            }
         }
     }
 }
