@@ -28,11 +28,16 @@ pub fn transform<T: Copy + Add<Output = T> + Sub<Output = T>>(x: &mut [T], block
     }
 }
 
+/// 1 / sqrt(block), the nearest f32.
+pub fn scale(block: usize) -> f32 {
+    (1.0 / (block as f64).sqrt()) as f32
+}
+
 /// x = H x / sqrt(block) on consecutive blocks: the transform, then one product.
 #[inline(always)]
 pub fn rotate(x: &mut [f32], block: usize) {
     transform(x, block);
-    let factor = 1.0 / (block as f32).sqrt();
+    let factor = scale(block);
     for x in x {
         *x *= factor;
     }

@@ -121,13 +121,16 @@ impl KvCache {
         };
         let scores = evictor.method.score(&evictor.params, &view);
         let mut all: Vec<Vec<usize>> = Vec::with_capacity(self.shape.kv_heads);
-        for head in 0..self.shape.kv_heads {
+        for (head, of_head) in view.heads.iter().enumerate() {
             if eviction.one_set && head > 0 {
                 all.push(all[0].clone());
                 continue;
             }
-            let positions = view.heads[head].positions;
-            all.push(select(rule(eviction, eviction.budget), positions, &scores[head])?);
+            all.push(select(
+                rule(eviction, eviction.budget),
+                of_head.positions,
+                &scores[head],
+            )?);
         }
         Some(all)
     }
@@ -156,13 +159,16 @@ impl KvCache {
             if victim < paged {
                 self.move_row(seq, layer, head, paged - 1, victim);
                 let store = self.store_mut(seq, layer, head);
+                let before = store.side_bytes();
                 store.swap_out(victim, paged - 1);
                 (store.k_paged, store.v_paged) = (paged - 1, paged - 1);
                 store.window.shift += 1;
                 store.n -= 1;
                 store.newest = store.n - 1;
                 store.note_drop(1, forward);
-                self.trim(seq, layer, head, 4);
+                // The pages stay: the oldest entry of the window is sealed into the free row in this very step.
+                let freed = before - store.side_bytes();
+                self.sequence_mut(seq).side_bytes -= freed;
                 return;
             }
         }
@@ -177,8 +183,7 @@ impl KvCache {
         }
         let store = self.store_mut(seq, layer, head);
         let before = store.side_bytes();
-        let pick = |list: &Vec<u32>| stays.iter().map(|place| list[*place]).collect();
-        store.positions = pick(&store.positions);
+        store.positions = stays.iter().map(|place| store.positions[*place]).collect();
         if !store.sums.is_empty() {
             store.sums = stays.iter().map(|place| store.sums[*place]).collect();
         }

@@ -257,7 +257,15 @@ impl<B: Backend> Runner for Llama<B> {
         let chunk = prompt.min(PREFILL_CHUNK).max(batch);
         let row = c.qkv_rows() + 3 * c.q_width() + 3 * c.ffn + 2 * c.hidden;
         let kv = prompt * 3 * c.shape.kv_heads * c.shape.head_dim * 2;
-        ((prompt.max(batch) * c.hidden + chunk * row + batch * c.vocab) * 4 + kv) as u64
+        let scores = match self.cache.as_ref().and_then(KvCache::eviction) {
+            // Scores of a layer, row statistics, and the last queries' weights over one kv head's keys.
+            Some(e) => {
+                let window = e.prompt_queries() * (c.q_width() + c.shape.group() * prompt);
+                2 * prompt * c.shape.kv_heads + chunk * c.shape.q_heads + window
+            }
+            None => 0,
+        };
+        ((prompt.max(batch) * c.hidden + chunk * row + batch * c.vocab + scores) * 4 + kv) as u64
     }
 
     fn open(&mut self, resolved: &Resolved, limit: u64) -> Result<()> {
