@@ -1,5 +1,6 @@
 //! A backend that copies what passes between the model and the cache, and changes nothing.
 
+use crate::backend::cpu::attention::StepWeights;
 use crate::backend::cpu::forward::LayerKv;
 use crate::backend::cpu::Rows;
 use crate::backend::{Backend, Stored};
@@ -160,8 +161,20 @@ impl<B: Backend<Buffer = Vec<f32>, LayerKv = LayerKv>> Backend for Recorder<B> {
         stored
     }
 
-    fn attend_prefill(&self, config: &Config, q: &Vec<f32>, rows: Range<usize>, kv: &LayerKv, out: &mut Vec<f32>) {
-        self.inner.attend_prefill(config, q, rows, kv, out);
+    fn attend_prefill(
+        &self,
+        config: &Config,
+        q: &Vec<f32>,
+        rows: Range<usize>,
+        kv: &mut LayerKv,
+        out: &mut Vec<f32>,
+        statistics: bool,
+    ) {
+        self.inner.attend_prefill(config, q, rows, kv, out, statistics);
+    }
+
+    fn observe_prefill(&self, cache: &KvCache, q: &Vec<f32>, rows: Range<usize>, tokens: usize, kv: &mut LayerKv) {
+        self.inner.observe_prefill(cache, q, rows, tokens, kv);
     }
 
     fn store_prefill(&self, cache: &mut KvCache, seq: SeqId, layer: usize, tokens: usize, kv: &LayerKv) -> Result<()> {
@@ -211,11 +224,21 @@ impl<B: Backend<Buffer = Vec<f32>, LayerKv = LayerKv>> Backend for Recorder<B> {
         chunk: usize,
         out: &mut Vec<f32>,
         stored: &mut [Stored],
+        weights: Option<&mut StepWeights>,
     ) {
-        self.inner.attend_decode(cache, seqs, layer, q, chunk, out, stored);
+        self.inner
+            .attend_decode(cache, seqs, layer, q, chunk, out, stored, weights);
     }
 
-    fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {
-        self.inner.after_step(cache, seqs, layer)
+    fn after_step(
+        &self,
+        cache: &mut KvCache,
+        seqs: &[SeqId],
+        layer: usize,
+        q: &Vec<f32>,
+        weights: Option<&StepWeights>,
+        stored: &mut [Stored],
+    ) -> Result<()> {
+        self.inner.after_step(cache, seqs, layer, q, weights, stored)
     }
 }
