@@ -18,6 +18,7 @@ import {
   type PairedShifts,
   type SampleSide,
 } from '../analysis/length-shift.ts';
+import { SCORER_VERSION, scoreAnswer } from '../analysis/metrics.ts';
 import { floorOf, noiseD95 } from '../analysis/noise-floor.ts';
 import { bucketOf, summarise } from '../analysis/summaries.ts';
 import { kaplanMeier } from '../analysis/survival.ts';
@@ -28,8 +29,10 @@ import {
   type PairRow,
   type PairSide,
   type RunRef,
+  readAnswers,
   readPairs,
   replaceLengthShift,
+  replaceScores,
   type StaleCell,
   staleCells,
   upsertCellStats,
@@ -66,10 +69,22 @@ export async function aggregateSweep(
       await new Promise((resume) => setImmediate(resume));
     };
     if (cell.workload === 'score') await aggregateScores(db, cell, options);
-    else await aggregateLengths(db, cell, noise, () => breathe(i), options);
+    else {
+      await scoreAnswers(db, cell);
+      await aggregateLengths(db, cell, noise, () => breathe(i), options);
+    }
     await breathe(i + 1);
   }
   return { cells: cells.length };
+}
+
+/** Answers whose prompt has references and a metric that is computed here; the others stay without a score. */
+async function scoreAnswers(db: Db, cell: StaleCell): Promise<void> {
+  const rows = (await readAnswers(db, cell)).flatMap(({ sampleIdx, rep, metric, variant, references, text }) => {
+    const scored = scoreAnswer(text, references, metric);
+    return scored ? [{ sampleIdx, rep, metric, variant: variant ?? '', ...scored }] : [];
+  });
+  await replaceScores(db, cell, SCORER_VERSION, rows);
 }
 
 async function aggregateLengths(

@@ -40,6 +40,17 @@ export interface Attempt {
   sweep_no: number;
 }
 
+export interface Calibration {
+  artefact_sha: Buffer;
+  compressor: string;
+  key: Buffer;
+  made_at: Generated<Timestamp>;
+  model_sha: Buffer;
+  numerics: string;
+  parameters: Json;
+  token_set: Buffer;
+}
+
 export interface Cell {
   axes: Json;
   backend: Generated<string>;
@@ -345,6 +356,7 @@ export interface ThroughputRun {
 export interface DB {
   artefact: Artefact;
   attempt: Attempt;
+  calibration: Calibration;
   cell: Cell;
   cell_error: CellError;
   cell_group: CellGroup;

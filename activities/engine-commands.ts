@@ -15,17 +15,42 @@ const parameter = z.looseObject({
   choices: z.array(z.json()).optional(),
   range: z.array(z.number().nullable()).optional(),
   meaning: z.string().optional(),
+  /** The condition under which the parameter acts; elsewhere it is left out of the effective configuration. */
+  read_when: z.string().nullable().optional(),
 });
+export type CompressorParameter = z.infer<typeof parameter>;
 
-const compressorRow = z.looseObject({
+const choice = z.looseObject({ choices: z.array(z.string()), default: z.string() });
+const keysAndValues = <T extends z.ZodType>(item: T) => z.looseObject({ k: item, v: item });
+const bitsByDim = z.record(z.string().regex(/^d\d+$/), keysAndValues(z.number()).extend({ mean: z.number() }));
+export type BitsByDim = z.infer<typeof bitsByDim>;
+
+/** A row of the engine's registry: all that TypeScript ever knows of a compressor. */
+export const compressorRow = z.looseObject({
   name: z.string(),
   title: z.string().optional(),
   family: z.string().optional(),
   params: z.array(parameter),
   input_aliases: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
+  /** When a selection is due; null for what never drops an entry. */
+  evict_at: choice.nullable().optional(),
+  positions: choice.nullable().optional(),
+  key_form: z.string().nullable().optional(),
+  head_granularity: z.string().nullable().optional(),
+  seeded: z.boolean().optional(),
+  first_token_equals_baseline: z.string().nullable().optional(),
+  /** Formulas of the bits of a sealed element; further fields explain their letters. */
+  bits_per_element: keysAndValues(z.string()).catchall(z.string()).optional(),
+  /** The same in numbers by head dim (`d64`, `d128`) at the defaults; or that by each choice of one parameter. */
+  bits_examples: z.union([bitsByDim, z.record(z.string(), bitsByDim)]).optional(),
+  compose_role: z.string().nullable().optional(),
   rules: z.array(z.string()).optional(),
+  derived: z.array(z.string()).optional(),
+  identity_setting: z.string().nullable().optional(),
+  side_state: z.string().nullable().optional(),
   paper: z.string().nullable().optional(),
   source: z.string().nullable().optional(),
+  remarks: z.string().nullable().optional(),
 });
 export type CompressorRow = z.infer<typeof compressorRow>;
 

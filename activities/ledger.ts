@@ -22,4 +22,5 @@ export { loadPrompts, savePromptSet } from './ledger/prompts.ts';
 export { type ReopenInput, reopenCells } from './ledger/reopen.ts';
 export { closeRun, openRun, readSweepStatus, type StatusChange, setSweepStatus } from './ledger/runs.ts';
 export { countOpen, nextGroups, planShards, readOpenQueues } from './ledger/scheduling.ts';
+export { type AnswerRow, readAnswers, replaceScores, type ScoreRow } from './ledger/scores.ts';
 export * from './ledger/types.ts';

@@ -91,7 +91,13 @@ export async function resolveModel(
 /** Data sets known by name: a reference with its file in the data folder. */
 const NAMED_DATASETS: Record<string, { ref: Omit<DatasetRef, 'path'>; file?: string }> = {
   sharegpt: { ref: { kind: 'sharegpt' }, file: 'ShareGPT_V3_unfiltered_cleaned_split.json' },
+  fixed_text: { ref: { kind: 'sharegpt_text', part: 'evaluation' }, file: 'ShareGPT_V3_unfiltered_cleaned_split.json' },
+  calibration_text: {
+    ref: { kind: 'sharegpt_text', part: 'calibration' },
+    file: 'ShareGPT_V3_unfiltered_cleaned_split.json',
+  },
   open_ended: { ref: { kind: 'gen', task: 'open_ended' } },
+  needle: { ref: { kind: 'gen', task: 'niah_single_2', length: 640, new_tokens: 32 } },
 };
 
 export function namedDatasets(dataFolder: string): { name: string; ref: DatasetRef; present: boolean }[] {

@@ -8,7 +8,7 @@ import { excess } from './noise-floor.ts';
 import { DEFAULT_FLIPS, lengthRatioTest, wilson } from './statistics.ts';
 
 /** Raised when any number computed here may change, so that stored rows can be told apart and computed again. */
-export const ANALYSIS_VERSION = 'kvsweep-analysis-1';
+export const ANALYSIS_VERSION = 'kvsweep-analysis-2';
 
 export interface Estimate {
   statistic: string;

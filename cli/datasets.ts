@@ -1,5 +1,5 @@
 import { namedDatasets } from '../activities/planning.ts';
-import { describeDatasets } from '../datasets/index.ts';
+import { describeDatasets, GENERATORS } from '../datasets/index.ts';
 import { type Command, EXIT } from './command.ts';
 import { renderTable } from './table.ts';
 
@@ -16,8 +16,10 @@ export const datasets: Command = {
     const kinds = describeDatasets();
     const text = `by name:\n${renderTable(named)}\n\nby kind, as \`dataset: {kind: ..., path: ...}\`:\n${renderTable(
       kinds.map((k) => ({ kind: k.kind, needs: (k.needs as string[]).join(', '), about: k.title })),
+    )}\n\ngenerators, as \`dataset: {kind: gen, task: ..., length: 640}\` (tokens of prompt and answer):\n${renderTable(
+      GENERATORS.map(({ name, about }) => ({ task: name, about })),
     )}`;
-    context.result({ named, kinds }, text);
+    context.result({ named, kinds, generators: GENERATORS }, text);
     return EXIT.done;
   },
 };

@@ -6,6 +6,7 @@ import * as aggregates from './000004_aggregates.ts';
 import * as views from './000005_views.ts';
 import * as reader from './000006_reader.ts';
 import * as cellUpdates from './000007_cell_updates.ts';
+import * as family from './000008_family.ts';
 
 /**
  * All migrations in order. A record, not a folder scan: it works in bundles and in compiled output. A released
@@ -19,6 +20,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000005_views': views,
   '000006_reader': reader,
   '000007_cell_updates': cellUpdates,
+  '000008_family': family,
 };
 
 export const migrationProvider: MigrationProvider = {

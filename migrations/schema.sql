@@ -22,6 +22,20 @@ create table attempt (
   constraint attempt_of_group FOREIGN KEY (sweep_no, group_no) REFERENCES cell_group(sweep_no, group_no),
   constraint attempt_on_host FOREIGN KEY (host_id) REFERENCES host(id)
 );
+create table calibration (
+  key bytea not null,
+  artefact_sha bytea not null,
+  compressor text not null,
+  parameters jsonb not null,
+  model_sha bytea not null,
+  token_set bytea not null,
+  numerics text not null,
+  made_at timestamp with time zone not null default clock_timestamp(),
+  constraint calibration_pkey PRIMARY KEY (key),
+  constraint calibration_artefact FOREIGN KEY (artefact_sha) REFERENCES artefact(sha),
+  constraint calibration_key_is_sha256 CHECK (octet_length(key) = 32),
+  constraint calibration_tokens FOREIGN KEY (token_set) REFERENCES prompt_set(sha)
+);
 create table cell (
   sweep_no integer not null,
   cell_no integer not null,
@@ -370,6 +384,21 @@ RETURN ARRAY(SELECT (((get_byte(token_ids.bytes, (4 * i.i)) + (get_byte(token_id
 
 -- Views
 
+create view kv.calibrations (calibration_key, artefact_sha, compressor, parameters, model_sha, token_set_sha, token_set, n_sequences, numerics, bytes, made_at) as
+ SELECT encode(c.key, 'hex'::text) AS calibration_key,
+    encode(c.artefact_sha, 'hex'::text) AS artefact_sha,
+    c.compressor,
+    c.parameters,
+    encode(c.model_sha, 'hex'::text) AS model_sha,
+    encode(c.token_set, 'hex'::text) AS token_set_sha,
+    t.dataset AS token_set,
+    t.size AS n_sequences,
+    c.numerics,
+    octet_length(a.bytes) AS bytes,
+    c.made_at
+   FROM calibration c
+     JOIN artefact a ON a.sha = c.artefact_sha
+     JOIN prompt_set t ON t.sha = c.token_set;
 create view kv.cells (sweep, cell_no, cell_key, status, model, model_sha, workload, dataset, kind, compressor, requested, effective, label, batch_size, invariant, scheduler, backend, baseline_cell_key, is_baseline, noise_kind, max_new_tokens, sampling, template_sha, chat_template_sha, stop_ids, engine, numerics, host, device, n_planned, n_done, n_error, n_alarms, compressed, error_kind, axes, reused_from, started_at, finished_at) as
  SELECT s.id AS sweep,
     c.cell_no,
@@ -770,7 +799,7 @@ create view kv.pairs (compressor, label, cell_key, baseline_cell_key) as
           WHERE b.key = r.baseline_key) AS baseline_cell_key
    FROM newest_run r
   WHERE not_inert(compressor, summary);
-create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl, top1, base_ppl, delta, delta_lo, delta_hi) as
+create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl, top1, base_ppl, delta, delta_lo, delta_hi, compressed) as
  WITH scored AS (
          SELECT r_1.key,
             s.sample_idx,
@@ -797,9 +826,19 @@ create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl
     w.ppl,
     w.top1,
     b.ppl AS base_ppl,
-    d.delta,
-    e.lo AS delta_lo,
-    e.hi AS delta_hi
+        CASE
+            WHEN not_inert(r.compressor, r.summary) IS NOT FALSE THEN d.delta
+            ELSE NULL::double precision
+        END AS delta,
+        CASE
+            WHEN not_inert(r.compressor, r.summary) IS NOT FALSE THEN e.lo
+            ELSE NULL::double precision
+        END AS delta_lo,
+        CASE
+            WHEN not_inert(r.compressor, r.summary) IS NOT FALSE THEN e.hi
+            ELSE NULL::double precision
+        END AS delta_hi,
+    not_inert(r.compressor, r.summary) AS compressed
    FROM newest_run r
      JOIN whole w USING (key)
      LEFT JOIN whole b ON b.key = r.baseline_key
@@ -808,7 +847,7 @@ create view kv.perplexity (cell_key, baseline_cell_key, n_samples, n_tokens, ppl
              JOIN scored comp USING (sample_idx, rep)
           WHERE base.key = r.baseline_key AND comp.key = r.key) d ON true
      LEFT JOIN estimate e ON e.sweep_no = r.sweep_no AND e.cell_no = r.cell_no AND e.statistic = 'log_ppl'::text;
-create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, prompt_tokens_raw, prompt_tokens, truncated, new_tokens, finish, stop_id, error_kind, cap, queue_ms, prefill_ms, decode_ms, steps, tpot_ms, kept_mean, kept_min, kept_max, bytes_end, bytes_peak, bytes_f16, text, tokens_sha, token_ids) as
+create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, prompt_tokens_raw, prompt_tokens, truncated, new_tokens, finish, stop_id, error_kind, cap, queue_ms, prefill_ms, decode_ms, steps, tpot_ms, kept_mean, kept_min, kept_max, bytes_end, bytes_peak, bytes_f16, text, tokens_sha, token_ids, kept_layers, budgets, bytes_ideal, dropped, sealed_k, sealed_v, selections, first_drop) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     p.key AS prompt_key,
     s.rep::integer AS replicate,
@@ -835,12 +874,84 @@ create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, promp
     s.bytes_f16,
     convert_from(t.bytes, 'UTF8'::name) AS text,
     encode(s.out_sha, 'hex'::text) AS tokens_sha,
-    token_ids(o.bytes) AS token_ids
+    token_ids(o.bytes) AS token_ids,
+        CASE
+            WHEN jsonb_typeof(s.extra -> 'kept_layers'::text) = 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text.value::double precision AS value
+               FROM jsonb_array_elements_text(s.extra -> 'kept_layers'::text) jsonb_array_elements_text(value))
+            ELSE NULL::double precision[]
+        END AS kept_layers,
+    NULLIF(s.extra -> 'budgets'::text, 'null'::jsonb) AS budgets,
+    (s.extra ->> 'bytes_ideal'::text)::bigint AS bytes_ideal,
+    (s.extra ->> 'dropped'::text)::bigint AS dropped,
+    (s.extra ->> 'sealed_k'::text)::bigint AS sealed_k,
+    (s.extra ->> 'sealed_v'::text)::bigint AS sealed_v,
+    (s.extra ->> 'selections'::text)::bigint AS selections,
+    (s.extra ->> 'first_drop'::text)::bigint AS first_drop
    FROM newest_run r
      JOIN sample s USING (sweep_no, cell_no)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
      LEFT JOIN output t ON t.sha = s.text_sha
      LEFT JOIN output o ON o.sha = s.out_sha;
+create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, metric, variant, n, score, n_pairs, base_score, delta, n_worse, n_better, compressed) as
+ WITH scored AS (
+         SELECT r_1.key,
+            s.sample_idx,
+            s.rep,
+            s.metric,
+            s.variant,
+            s.score
+           FROM newest_run r_1
+             JOIN score s USING (sweep_no, cell_no)
+        ), own AS (
+         SELECT scored.key,
+            scored.metric,
+            scored.variant,
+            count(*) AS n,
+            avg(scored.score) AS score
+           FROM scored
+          GROUP BY scored.key, scored.metric, scored.variant
+        )
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
+    r.compressor,
+    r.label,
+    r.batch AS batch_size,
+    r.dataset,
+    own.metric,
+    own.variant,
+    own.n,
+    own.score,
+    pair.n AS n_pairs,
+    pair.base AS base_score,
+    pair.delta,
+    pair.worse AS n_worse,
+    pair.better AS n_better,
+    not_inert(r.compressor, r.summary) AS compressed
+   FROM own
+     JOIN newest_run r USING (key)
+     LEFT JOIN newest_run b ON b.key = r.baseline_key AND not_inert(r.compressor, r.summary) IS NOT FALSE
+     LEFT JOIN LATERAL ( SELECT count(*) AS n,
+            avg(base.score) AS base,
+            avg(comp.score - base.score) AS delta,
+            count(*) FILTER (WHERE comp.score < base.score) AS worse,
+            count(*) FILTER (WHERE comp.score > base.score) AS better
+           FROM scored comp
+             JOIN scored base USING (sample_idx, rep, metric, variant)
+          WHERE comp.key = r.key AND base.key = b.key AND comp.metric = own.metric AND comp.variant = own.variant) pair ON b.key IS NOT NULL;
+create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metric, variant, scorer_version, score, ref_index) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    p.key AS prompt_key,
+    s.rep::integer AS replicate,
+    r.dataset,
+    p.task_type,
+    s.metric,
+    s.variant,
+    s.scorer_version,
+    s.score,
+    s.ref_index
+   FROM newest_run r
+     JOIN score s USING (sweep_no, cell_no)
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx;
 create view kv.throughput (cell_key, model, compressor, label, device, batch_size, prompt_tokens, new_tokens, phase, repeats, tok_s, tok_s_q25, tok_s_q75, times_ms, noisy, drift, bound_ms, of_bound, base_tok_s, s_same, max_batch, tok_s_at_max, base_max_batch, base_tok_s_at_max, s_max, kept_mean, bytes_end, bytes_peak, compressed) as
  WITH medians AS (
          SELECT throughput_run.sweep_no,
@@ -1018,6 +1129,18 @@ create view newest_run (sweep_no, cell_no, group_no, key, run, model, model_sha,
 
 -- Comments
 
+comment on view kv.calibrations is 'One row per calibration artefact that was made: which model, method and tokens it belongs to.';
+comment on column kv.calibrations.calibration_key is 'sha256 of all that the artefact depends on, hex';
+comment on column kv.calibrations.artefact_sha is 'sha256 of the artefact, hex: what a cell names';
+comment on column kv.calibrations.compressor is 'method that the artefact is for';
+comment on column kv.calibrations.parameters is 'parameters that it was made with';
+comment on column kv.calibrations.model_sha is 'sha256 of the model file, hex';
+comment on column kv.calibrations.token_set_sha is 'sha256 of the token set, hex';
+comment on column kv.calibrations.token_set is 'data set of the tokens';
+comment on column kv.calibrations.n_sequences is 'sequences of the token set';
+comment on column kv.calibrations.numerics is 'numerics version of the engine that made it';
+comment on column kv.calibrations.bytes is 'size of the artefact';
+comment on column kv.calibrations.made_at is 'when';
 comment on view kv.cells is 'One row per (sweep, cell). A cell that reuses a run of another sweep shows that run.';
 comment on column kv.cells.sweep is 'name of the sweep';
 comment on column kv.cells.cell_no is 'number of the cell in its sweep';
@@ -1184,7 +1307,7 @@ comment on column kv.pairs.compressor is 'method, or methods joined by +';
 comment on column kv.pairs.label is 'short name of the compressor configuration';
 comment on column kv.pairs.cell_key is 'key of the compressed cell, hex';
 comment on column kv.pairs.baseline_cell_key is 'key of its baseline, null if that is not done';
-comment on view kv.perplexity is 'One row per done cell of workload score: perplexity of given continuations, teacher-forced.';
+comment on view kv.perplexity is 'One row per done cell of workload score: perplexity of given continuations, teacher-forced. Inert cells have no delta.';
 comment on column kv.perplexity.cell_key is 'key of the cell, hex';
 comment on column kv.perplexity.baseline_cell_key is 'key of its baseline, null if that is not done';
 comment on column kv.perplexity.n_samples is 'samples scored without an error';
@@ -1195,6 +1318,7 @@ comment on column kv.perplexity.base_ppl is 'perplexity of the baseline';
 comment on column kv.perplexity.delta is 'ln ppl - ln base_ppl over the prompts that both scored';
 comment on column kv.perplexity.delta_lo is 'lower end of its 95 % interval';
 comment on column kv.perplexity.delta_hi is 'upper end of its 95 % interval';
+comment on column kv.perplexity.compressed is 'false: the compressor acted in no sample (inert); null for none';
 comment on view kv.samples is 'One row per sample: one prompt generated (or scored) under one cell.';
 comment on column kv.samples.cell_key is 'key of the cell, hex';
 comment on column kv.samples.prompt_key is 'data set and record id of the prompt';
@@ -1223,6 +1347,42 @@ comment on column kv.samples.bytes_f16 is 'bytes that an uncompressed f16 cache 
 comment on column kv.samples.text is 'the answer';
 comment on column kv.samples.tokens_sha is 'sha256 over the token ids of the answer as little-endian u32, hex';
 comment on column kv.samples.token_ids is 'token ids of the answer; for score the most probable id at each position';
+comment on column kv.samples.kept_layers is 'tokens held at the end per layer, mean over its kv heads';
+comment on column kv.samples.budgets is 'entries that each layer, or each kv head of each layer, was given; null if all have the same';
+comment on column kv.samples.bytes_ideal is 'bytes of the payload alone: no page rounding, no side arrays';
+comment on column kv.samples.dropped is 'entries dropped, summed over layers and kv heads';
+comment on column kv.samples.sealed_k is 'entries whose key was quantised, summed over layers and kv heads';
+comment on column kv.samples.sealed_v is 'entries whose value was quantised, summed over layers and kv heads';
+comment on column kv.samples.selections is 'selections that dropped something';
+comment on column kv.samples.first_drop is 'decode step of the first drop, 0 = at the end of prefill; null if none';
+comment on view kv.score_summary is 'One row per (cell, metric): its mean score, and that of its baseline on the same samples. Inert cells are not compared.';
+comment on column kv.score_summary.cell_key is 'key of the cell, hex';
+comment on column kv.score_summary.baseline_cell_key is 'key of its baseline, null if that is not done or the cell is inert';
+comment on column kv.score_summary.compressor is 'method, or methods joined by +';
+comment on column kv.score_summary.label is 'short name of the compressor configuration';
+comment on column kv.score_summary.batch_size is 'sequences at a time';
+comment on column kv.score_summary.dataset is 'data set of the prompts';
+comment on column kv.score_summary.metric is 'name of the metric';
+comment on column kv.score_summary.variant is 'variant of the metric';
+comment on column kv.score_summary.n is 'samples with a score';
+comment on column kv.score_summary.score is 'mean score';
+comment on column kv.score_summary.n_pairs is 'samples that the baseline has a score of too';
+comment on column kv.score_summary.base_score is 'mean score of the baseline over those pairs';
+comment on column kv.score_summary.delta is 'mean of score - score of the baseline over the pairs';
+comment on column kv.score_summary.n_worse is 'pairs with a lower score than the baseline';
+comment on column kv.score_summary.n_better is 'pairs with a higher score than the baseline';
+comment on column kv.score_summary.compressed is 'false: the compressor acted in no sample (inert); null for none';
+comment on view kv.scores is 'One row per (sample, metric): answers held against their references. Written by the aggregation of a sweep.';
+comment on column kv.scores.cell_key is 'key of the cell, hex';
+comment on column kv.scores.prompt_key is 'data set and record id of the prompt';
+comment on column kv.scores.replicate is 'number of the replicate';
+comment on column kv.scores.dataset is 'data set of the prompt';
+comment on column kv.scores.task_type is 'kind of task, null if the data set has none';
+comment on column kv.scores.metric is 'name of the metric';
+comment on column kv.scores.variant is 'variant of the metric, empty if it has one form';
+comment on column kv.scores.scorer_version is 'version of the code that computed it';
+comment on column kv.scores.score is 'from 0 to 1';
+comment on column kv.scores.ref_index is 'index of the reference that won; null if the references are one answer together';
 comment on view kv.throughput is 'One row per (done cell of workload throughput, phase). Speed-ups are null for inert cells.';
 comment on column kv.throughput.cell_key is 'key of the cell, hex';
 comment on column kv.throughput.model is 'name of the model';
@@ -1263,6 +1423,7 @@ alter role kv_reader set search_path=kv;
 alter role kv_reader set statement_timeout=10min;
 alter role kv_reader set temp_file_limit=2GB;
 alter role kv_reader set transaction_timeout=11min;
+grant select on kv.calibrations to kv_reader;
 grant select on kv.cells to kv_reader;
 grant select on kv.e2e_latency to kv_reader;
 grant select on kv.e2e_latency_summary to kv_reader;
@@ -1274,6 +1435,8 @@ grant select on kv.noise_floor to kv_reader;
 grant select on kv.pairs to kv_reader;
 grant select on kv.perplexity to kv_reader;
 grant select on kv.samples to kv_reader;
+grant select on kv.score_summary to kv_reader;
+grant select on kv.scores to kv_reader;
 grant select on kv.throughput to kv_reader;
 revoke execute on function lo_creat(integer) from public;
 revoke execute on function lo_create(oid) from public;

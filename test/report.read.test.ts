@@ -166,7 +166,7 @@ test('provenance tells hashes, versions, the configuration and the seeds', async
   expect(provenance.models[0]!.sha256).toHaveLength(64);
   expect(Object.fromEntries(provenance.settings)).toMatchObject({
     'stop ids': '2',
-    analysis: 'kvsweep-analysis-1',
+    analysis: 'kvsweep-analysis-2',
     'seed of intervals and tests': '42',
     'seed of the samples': '1',
   });

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod gguf;
+pub mod hadamard;
 pub mod inspect;
 pub mod list;
 pub mod model;

@@ -36,6 +36,8 @@ mod matrix;
 mod protocol;
 /// Weight types against hand-made and independent vectors.
 mod quant;
+/// Counter-based random numbers and the Hadamard transform.
+mod rng;
 /// Rotation of heads.
 mod rope;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.

@@ -16,7 +16,7 @@ mod seal_due;
 mod stats;
 mod table;
 
-pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, ALIGN, WINDOW_TOKENS};
+pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, Rotation, TokenCodec, ALIGN, GGML_BLOCK, WINDOW_TOKENS};
 pub use observe::{Observed, Watched};
 pub use pool::{ClassId, PageId, PagePool, SLAB};
 pub use stats::{expected, witness, Expected, Held, KvStats};

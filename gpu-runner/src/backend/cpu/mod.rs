@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod arena;
 pub mod attention;
+pub mod codec;
 mod dots;
 pub mod exp2;
 pub mod forward;

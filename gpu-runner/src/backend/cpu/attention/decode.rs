@@ -2,19 +2,21 @@
 //!
 //! A task is (sequence, kv head, chunk of places). It computes the chunk's scores for all query heads of the group, an
 //! f32 softmax, and the weighted sum of V; chunks merge in order. Codes widen in registers. K by channel: q is scaled
-//! once a group of tokens and q·minima is one scalar a group; V by token: code·scale + minimum is exact in f32. Keys
-//! stored before RoPE are rotated in f32 to the angle of their slot.
+//! once a group of tokens and q·minima is one scalar a group; V by token: code·scale + minimum is exact in f32. Token
+//! codecs in a rotated basis: q is rotated once a task, the sum over sealed V is turned back once, and f16 entries take
+//! the plain q and join the sum after that. Keys stored before RoPE are rotated in f32 to the angle of their slot.
 
 use std::cell::Cell;
 
 use super::super::arena::Arena;
+use super::super::codec::{self, rotation};
 use super::super::kv_lanes::KvLanes;
 use super::super::lanes::{for_isa, LANES};
 use super::super::seal::Tensor;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
-use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store, WINDOW_TOKENS};
+use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, Rotation, SeqId, Store, WINDOW_TOKENS};
 use crate::model::rope::Rope;
 
 /// How many places before their use rows are asked for: two runs.
@@ -263,6 +265,21 @@ impl Chunk<'_> {
                     widen_codes::<L, V>(bits, codes, tokens, rows);
                     q = scaled.as_ptr();
                 }
+                Part::Token { codec, rotation } => {
+                    if rotation != Rotation::None {
+                        if scaled_for == usize::MAX {
+                            scaled_for = 0;
+                            scaled.copy_from_slice(self.q);
+                            for q in scaled.chunks_exact_mut(d) {
+                                rotation::rotate(rotation, q);
+                            }
+                        }
+                        q = scaled.as_ptr();
+                    }
+                    let params = map.k_params + row * part.param_row_bytes(d);
+                    let params = self.arena.page_ptr(page).add(params);
+                    codec::widen::<L, V>(codec, codes, params, tokens, rows);
+                }
             }
             for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
@@ -279,7 +296,7 @@ impl Chunk<'_> {
                     *sum = s;
                 }
                 let mut score = L::sum_each(&sums);
-                if part != Part::F16 {
+                if let Part::Int { .. } = part {
                     score = score.add(L::splat(*base));
                 }
                 let at = h * stride + place - self.places.start;
@@ -326,7 +343,14 @@ impl Chunk<'_> {
         let out = self.out.add(2 * self.g);
         std::slice::from_raw_parts_mut(out, self.g * d).fill(0.0);
         let mut place = self.places.start;
+        let rotation = self.plan.layout.v.rotation();
+        // Sealed places come first: their sum is turned back once, before f16 rows join it.
+        let mut turned = rotation != Rotation::None && place < self.store.v_paged;
         while place < self.places.end {
+            if turned && place >= self.store.v_paged {
+                turned = false;
+                self.undo::<V>(rotation, out);
+            }
             let (part, page, map, row, end) = self.run_at(place, self.store.v_paged, self.plan.layout.v);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.v_codes + row * part.row_bytes(d));
@@ -338,6 +362,11 @@ impl Chunk<'_> {
                     widen_codes::<L, V>(bits, codes, tokens, rows);
                     let params = self.arena.page_ptr(page).add(map.v_params + row * (d / group) * 4);
                     undo_scales::<L, V>(group, params, tokens, rows);
+                }
+                Part::Token { codec, .. } => {
+                    let params = map.v_params + row * part.param_row_bytes(d);
+                    let params = self.arena.page_ptr(page).add(params);
+                    codec::widen::<L, V>(codec, codes, params, tokens, rows);
                 }
             }
             let weights = weights.as_ptr().add(place - self.places.start);
@@ -355,6 +384,18 @@ impl Chunk<'_> {
                 h += heads.min(4);
             }
             place = end;
+        }
+        if turned {
+            self.undo::<V>(rotation, out);
+        }
+    }
+
+    /// Turns V sums [g, d] back into the model's basis.
+    #[inline(always)]
+    unsafe fn undo<const V: usize>(&self, rotation: Rotation, out: *mut f32) {
+        for h in 0..self.g {
+            let sum = std::slice::from_raw_parts_mut(out.add(h * V * LANES), V * LANES);
+            rotation::undo(rotation, sum);
         }
     }
 
@@ -379,14 +420,20 @@ impl Chunk<'_> {
         for at in (0..(end - place) * row_bytes).step_by(LINE) {
             L::prefetch(page.add(codes + row * row_bytes + at));
         }
-        if let Part::Int { axis, group, .. } = part {
-            let (from, bytes) = match axis {
-                Axis::Channel => (row / group * 4 * self.d, 4 * self.d),
-                Axis::Token => (row * 4 * (self.d / group), (end - place) * 4 * (self.d / group)),
-            };
-            for at in (0..bytes).step_by(LINE) {
-                L::prefetch(page.add(params + from + at));
+        let (from, bytes) = match part {
+            Part::F16 => return,
+            Part::Int {
+                axis: Axis::Channel,
+                group,
+                ..
+            } => (row / group * 4 * self.d, 4 * self.d),
+            _ => {
+                let bytes = part.param_row_bytes(self.d);
+                (row * bytes, (end - place) * bytes)
             }
+        };
+        for at in (0..bytes).step_by(LINE) {
+            L::prefetch(page.add(params + from + at));
         }
     }
 
