@@ -43,6 +43,8 @@ export interface CellOptions {
   run: CellRun;
   /** The first `run.n_prompts` prompts of the set; empty for `throughput`. */
   prompts: readonly CellPrompt[];
+  /** sha256 -> local file of each artefact that `run` names. */
+  artefacts?: Record<string, string>;
   stallMs: number;
   timeoutMs: number;
   signal: AbortSignal;
@@ -84,6 +86,7 @@ export async function runCell(engine: EngineProcess, options: CellOptions): Prom
     invariant: run.invariant,
     invariant_rows: run.invariant_rows,
     workload: run.workload,
+    ...(options.artefacts ? { artefacts: options.artefacts } : {}),
   });
   for (const part of chunked(items)) await engine.send({ op: 'samples', cell: id, items: part });
   await engine.send({ op: 'start', cell: id });
