@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use gpu_runner::serve::{exit, serve, stdout_events};
-use gpu_runner::{bench_model, devices, inspect, list, resolve, selftest};
+use gpu_runner::{bench_model, devices, dump_kv, inspect, list, resolve, selftest};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -57,6 +57,8 @@ enum Command {
     },
     /// Times kernels, or `prefill` and `decode` of a whole model.
     Bench(bench_model::Args),
+    /// Writes exact K, V, queries, kept positions and the dequantised cache of one prompt as .npy files.
+    DumpKv(dump_kv::Args),
     /// Checks every kernel of this machine against the reference.
     Selftest {
         /// One JSON object.
@@ -93,6 +95,7 @@ fn run(command: Command, start: Instant) -> anyhow::Result<i32> {
         Command::Inspect { model, json } => writeln!(out, "{}", inspect::run(&model, json)?.trim_end())?,
         Command::Resolve { .. } => resolve::run(io::stdin().lock(), out)?,
         Command::Bench(args) => args.run(&mut out)?,
+        Command::DumpKv(args) => args.run(&mut out)?,
         Command::Selftest { json } => return Ok(selftest::print(json, &mut out)?),
     }
     Ok(exit::DONE)

@@ -28,8 +28,22 @@ pub fn uniform(key: u64, i: u64) -> f32 {
     (draw(key, i) >> 40) as f32 * (1.0 / 16_777_216.0)
 }
 
+/// Draw `i` of a key as -1 or 1.
+pub fn sign(key: u64, i: u64) -> f32 {
+    match draw(key, i) >> 63 {
+        0 => 1.0,
+        _ => -1.0,
+    }
+}
+
 /// First words of the keys.
 pub mod uses {
+    /// gear's starting matrix; then layer, kv head, tensor (0 K, 1 V), block ordinal.
+    pub const GEAR_START: u64 = 1;
+    /// Signs of a rotation; then layer, 0, tensor, 0. Draw i belongs to channel i.
+    pub const ROTATION_SIGNS: u64 = 2;
+    /// Scores of random eviction; then sample seed, layer, kv head, position. Draw 0 is the score.
+    pub const RANDOM_EVICTION: u64 = 3;
     /// Sampling a token: draw i belongs to generated token i.
     pub const SAMPLING: u64 = 16;
     /// Weights of dummy models.

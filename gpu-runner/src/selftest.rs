@@ -6,7 +6,7 @@
 use crate::backend::cpu::attention::{decode, CHUNK};
 use crate::backend::cpu::{linear, Activations, Isa, PackedMatrix, Pool, Rows};
 use crate::backend::reference;
-use crate::cache::KvCache;
+use crate::cache::{KvCache, Observed, Watched};
 use crate::compress::resolve;
 use crate::model::rope::{Rope, RopeScaling};
 use crate::model::Shape;
@@ -96,13 +96,14 @@ fn attention(pool: &Pool, isa: Isa, shape: Shape, compressor: &Value) -> Result<
     let (mut most, mut bits) = (0f64, Vec::new());
     for prompt in [1, 63, 64, 65, 150] {
         let mut cache = KvCache::new(shape, &resolved, Arc::clone(&rope), isa, 64 << 20)?;
-        let seq = cache.admit(prompt, 8)?;
+        let seq = cache.admit(prompt, 8, 0)?;
         cache.prefill_layer(
             pool,
             seq,
             0,
             &halves(0, prompt * width),
             &halves(1 << 20, prompt * width),
+            &Observed::default(),
         )?;
         for step in 0..4 {
             let token = prompt + step;
@@ -116,7 +117,7 @@ fn attention(pool: &Pool, isa: Isa, shape: Shape, compressor: &Value) -> Result<
                 .map(|i| 2.0 * value((2 << 20) + token * q_width + i))
                 .collect();
             let (mut out, mut exact) = (vec![f32::NAN; q_width], vec![f32::NAN; q_width]);
-            decode(pool, isa, &cache, &[seq], 0, &q, CHUNK, &mut out);
+            decode(pool, isa, &cache, &[seq], 0, &q, CHUNK, &mut out, None);
             reference::attend(&cache, seq, 0, &q, &mut exact);
             for (got, want) in out.iter().zip(&exact) {
                 // A NaN must fail: `max` would hide it.
@@ -124,7 +125,7 @@ fn attention(pool: &Pool, isa: Isa, shape: Shape, compressor: &Value) -> Result<
                 most = if difference <= most { most } else { difference };
                 bits.push(got.to_bits());
             }
-            cache.after_step(pool, 0, &[seq])?;
+            cache.after_step(pool, 0, &[seq], &Watched::default())?;
         }
         cache.release(seq)?;
     }

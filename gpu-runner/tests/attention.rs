@@ -90,7 +90,7 @@ fn a_row_of_a_ragged_batch_has_the_bits_of_the_row_alone() {
         let seqs: Vec<_> = lengths.iter().map(|n| trace.start(&pool, &mut cache, *n, 1)).collect();
         let q = Random(9).floats(lengths.len() * shape.q_heads * 64, 1.0);
         let mut together = vec![0.0; q.len()];
-        attention::decode(&pool, isa, &cache, &seqs, 0, &q, attention::CHUNK, &mut together);
+        attention::decode(&pool, isa, &cache, &seqs, 0, &q, attention::CHUNK, &mut together, None);
         let width = shape.q_heads * 64;
         for (i, seq) in seqs.iter().enumerate() {
             let alone = attend(&pool, isa, &cache, *seq, 0, &q[i * width..(i + 1) * width]);
@@ -121,6 +121,7 @@ fn prefill_is_exact_causal_attention() {
             &trace.k[0],
             &trace.v[0],
             &mut out,
+            None,
         );
         for row in [0, tokens / 2, tokens - 1] {
             for h in 0..shape.q_heads {
@@ -159,7 +160,17 @@ fn prefill_has_the_same_bits_in_any_chunks_on_every_isa_and_thread_count() {
                 let rows = first * width..end * width;
                 let kv = end * shape.kv_heads * head_dim;
                 let (k, v) = (&trace.k[0][..kv], &trace.v[0][..kv]);
-                attention::prefill(&pool, isa, shape, first..end, &q[rows.clone()], k, v, &mut out[rows]);
+                attention::prefill(
+                    &pool,
+                    isa,
+                    shape,
+                    first..end,
+                    &q[rows.clone()],
+                    k,
+                    v,
+                    &mut out[rows],
+                    None,
+                );
             }
             bits(&out)
         };
@@ -189,7 +200,7 @@ fn a_value_that_is_not_finite_is_reported_for_its_row_alone() {
     q[shape.q_heads * 64 + 5] = f32::NAN;
     let mut out = vec![0.0; q.len()];
     assert_eq!(
-        attention::decode(&pool, isa, &cache, &seqs, 0, &q, 1024, &mut out),
+        attention::decode(&pool, isa, &cache, &seqs, 0, &q, 1024, &mut out, None),
         vec![1]
     );
 }

@@ -1,7 +1,7 @@
 //! The cache as a whole: identity, isolation, bounds, bytes, refusals. Names T… are those of the design's test list.
 
 use gpu_runner::backend::cpu::{Isa, Pool};
-use gpu_runner::cache::{expected, witness, Expected, KeyForm, Layout};
+use gpu_runner::cache::{expected, witness, Held, KeyForm, Layout, Observed, Watched};
 use gpu_runner::compress::resolve;
 use gpu_runner::model::Shape;
 use gpu_runner::Error;
@@ -96,13 +96,13 @@ fn t7_under_slots_a_shifted_sequence_attends_alike() {
     let q = Random(1).floats(128, 1.0);
     let run = |prompt: usize, skip: usize| {
         let mut cache = cache(long.shape, &compressor, Isa::detect());
-        let seq = cache.admit(prompt, 2).unwrap();
+        let seq = cache.admit(prompt, 2, 0).unwrap();
         let width = 64;
         let (k, v) = (
             &long.k[0][skip * width..][..prompt * width],
             &long.v[0][skip * width..][..prompt * width],
         );
-        cache.prefill_layer(&pool, seq, 0, k, v).unwrap();
+        cache.prefill_layer(&pool, seq, 0, k, v, &Observed::default()).unwrap();
         let next = (skip + prompt) * width..(skip + prompt + 1) * width;
         assert_eq!(cache.query_position(seq, 0), 30);
         cache
@@ -131,10 +131,10 @@ fn t10_t11_a_sequence_has_the_same_pages_alone_and_among_others_on_used_pages() 
             let mut cache = cache(shape, &compressor, Isa::detect());
             // Earlier samples, one of them given up halfway, leave their bytes behind.
             let old = traces[4].start(&pool, &mut cache, 290, 5);
-            let failed = cache.admit(200, 5).unwrap();
+            let failed = cache.admit(200, 5, 0).unwrap();
             let k = traces[3].keys(0, 0..200, cache.key_form());
             cache
-                .prefill_layer(&pool, failed, 0, &k, traces[3].values(0, 0..200))
+                .prefill_layer(&pool, failed, 0, &k, traces[3].values(0, 0..200), &Observed::default())
                 .unwrap();
             cache.discard(failed);
             cache.release(old).unwrap();
@@ -151,7 +151,7 @@ fn t10_t11_a_sequence_has_the_same_pages_alone_and_among_others_on_used_pages() 
                             .append(*seq, layer, &k, traces[i].values(layer, token..token + 1))
                             .unwrap();
                     }
-                    cache.after_step(&pool, layer, &seqs).unwrap();
+                    cache.after_step(&pool, layer, &seqs, &Watched::default()).unwrap();
                 }
             }
             for (i, seq) in seqs.iter().enumerate() {
@@ -256,9 +256,9 @@ fn t23_constant_and_zero_vectors_survive_every_method() {
             let shape = shape(1, 2, 1, 64);
             let mut cache = cache(shape, &compressor, Isa::detect());
             let row = vec![f16::from_f32(value); 64];
-            let seq = cache.admit(64, 101).unwrap();
+            let seq = cache.admit(64, 101, 0).unwrap();
             cache
-                .prefill_layer(&pool, seq, 0, &row.repeat(64), &row.repeat(64))
+                .prefill_layer(&pool, seq, 0, &row.repeat(64), &row.repeat(64), &Observed::default())
                 .unwrap();
             let q = Random(1).floats(128, 0.01);
             for _ in 0..100 {
@@ -267,7 +267,7 @@ fn t23_constant_and_zero_vectors_survive_every_method() {
                 let found = attend(&pool, Isa::detect(), &cache, seq, 0, &q);
                 let error = f64::from(value).abs() * 1e-5;
                 assert_close(&found, &[f64::from(value); 128], error, &compressor.to_string());
-                cache.after_step(&pool, 0, &[seq]).unwrap();
+                cache.after_step(&pool, 0, &[seq], &Watched::default()).unwrap();
             }
             cache.release(seq).unwrap();
         }
@@ -296,18 +296,20 @@ fn t23_prompts_at_the_edge_of_the_budget_keep_what_they_must() {
 #[test]
 fn t13_a_compressor_that_did_not_act_fails_its_witness() {
     let compressor = resolve(&json!({"streaming_llm": {"sinks": 4, "recent": 60}}), None).unwrap();
-    let layout = compressor.method.layout(&compressor.params, 0, shape(1, 1, 1, 64));
-    let had = expected(&compressor, 0, &layout, 100, 120);
-    assert_eq!(had.held, 64);
-    assert!(witness(&compressor, 0, had, had).is_ok());
-    match witness(&compressor, 0, had, Expected { held: 120, ..had }) {
+    let shape = shape(1, 1, 1, 64);
+    let layout = compressor.layout(0, shape);
+    let had = expected(&compressor, shape, 0, 100, 120);
+    assert_eq!(had.held, Held::Each(64));
+    assert!(witness(&compressor, 0, &layout, had, &[(64, 0, 0)]).is_ok());
+    let refused = |result: gpu_runner::Result<()>| match result {
         Err(Error::Compressor { code, .. }) => assert_eq!(code, "witness_failed"),
         other => panic!("{other:?}"),
-    }
+    };
+    refused(witness(&compressor, 0, &layout, had, &[(120, 0, 0)]));
     let kivi = resolve(&json!({"kivi": {}}), None).unwrap();
-    let layout = kivi.method.layout(&kivi.params, 0, shape(1, 1, 1, 64));
-    let had = expected(&kivi, 0, &layout, 300, 384);
-    assert_eq!((had.sealed_k, had.sealed_v), (384, 256));
+    let (layout, had) = (kivi.layout(0, shape), expected(&kivi, shape, 0, 300, 384));
+    assert!(witness(&kivi, 0, &layout, had, &[(384, 384, 256)]).is_ok());
+    refused(witness(&kivi, 0, &layout, had, &[(384, 256, 256)]));
 }
 
 #[test]
@@ -324,7 +326,7 @@ fn a_sequence_whose_layer_was_not_compressed_fails_on_release() {
         let k = trace.keys(layer, 64..65, KeyForm::PreRope);
         cache.append(seq, layer, &k, trace.values(layer, 64..65)).unwrap();
     }
-    cache.after_step(&pool, 0, &[seq]).unwrap();
+    cache.after_step(&pool, 0, &[seq], &Watched::default()).unwrap();
     match cache.release(seq) {
         Err(Error::Compressor { code, message }) => {
             assert_eq!(code, "witness_failed");
@@ -344,10 +346,10 @@ fn admission_reserves_the_worst_case_and_refuses_what_does_not_fit() {
     // 64 tokens x 4 stores x 16 KiB pages: 32 page columns of 64 KiB in 2 MiB.
     let mut cache = gpu_runner::cache::KvCache::new(shape, &resolved, rope, Isa::detect(), 2 << 20).unwrap();
     assert_eq!(cache.worst_case_bytes(1000, 25), 16 * 65536);
-    let first = cache.admit(1000, 25).unwrap();
-    let second = cache.admit(1024, 1).unwrap();
+    let first = cache.admit(1000, 25, 0).unwrap();
+    let second = cache.admit(1024, 1, 0).unwrap();
     assert!(!cache.fits(1, 1));
-    match cache.admit(1, 1) {
+    match cache.admit(1, 1, 0) {
         Err(Error::OutOfMemory { at, message }) => {
             assert_eq!(at, "host");
             assert!(
@@ -414,7 +416,7 @@ fn pages_have_the_bytes_of_the_format_table() {
     let page = |compressor: Value, d: usize| {
         let shape = shape(1, 1, 1, d);
         let resolved = resolve(&compressor, Some(shape)).unwrap();
-        let layout = resolved.method.layout(&resolved.params, 0, shape);
+        let layout = resolved.layout(0, shape);
         let map = layout.page(d);
         (
             map.k_params - map.k_codes,
@@ -440,10 +442,7 @@ fn pages_have_the_bytes_of_the_format_table() {
     );
     let window = |r: usize| {
         let resolved = resolve(&json!({"kivi": {"window": r}}), None).unwrap();
-        resolved
-            .method
-            .layout(&resolved.params, 0, shape(1, 1, 1, 64))
-            .window_pages()
+        resolved.layout(0, shape(1, 1, 1, 64)).window_pages()
     };
     assert_eq!([window(32), window(64), window(128)], [2, 2, 3]);
     assert_eq!(Layout::f16().window_pages(), 0);

@@ -2,7 +2,7 @@
 
 use gpu_runner::backend::cpu::{Isa, Pool};
 use gpu_runner::cache::dump::{pack, Sealed};
-use gpu_runner::cache::{KvCache, SeqId};
+use gpu_runner::cache::{KvCache, Observed, SeqId};
 use gpu_runner::compress::resolve;
 use half::f16;
 use serde_json::{json, Value};
@@ -57,8 +57,10 @@ fn stored(compressor: &Value, isa: Isa, rows: &[Vec<f32>]) -> (KvCache, SeqId) {
     let shape = shape(1, 1, 1, 64);
     let mut cache = cache(shape, compressor, isa);
     let values: Vec<f16> = rows.iter().flatten().map(|x| f16::from_f32(*x)).collect();
-    let seq = cache.admit(rows.len(), 1).unwrap();
-    cache.prefill_layer(&Pool::new(1), seq, 0, &values, &values).unwrap();
+    let seq = cache.admit(rows.len(), 1, 0).unwrap();
+    cache
+        .prefill_layer(&Pool::new(1), seq, 0, &values, &values, &Observed::default())
+        .unwrap();
     (cache, seq)
 }
 
@@ -333,9 +335,9 @@ fn bits_and_bytes_a_token_are_those_of_the_table() {
         };
         let resolved = resolve(&compressor, None).unwrap();
         for (name, layers, heads, d) in [("llama-3.1-8b", 32, 8, 128), ("30x3x64", 30, 3, 64)] {
-            let bits = resolved.method.bits(&resolved.params, d).mean();
+            let bits = resolved.storer.method.bits(&resolved.storer.params, d).mean();
             assert_eq!(bits, row[format!("bits_d{d}")].as_f64().unwrap(), "{row}");
-            let layout = resolved.method.layout(&resolved.params, 0, shape(layers, 1, heads, d));
+            let layout = resolved.layout(0, shape(layers, 1, heads, d));
             let tokens = layout.page_tokens;
             let bytes =
                 (layout.k.payload_bytes(d, tokens) + layout.v.payload_bytes(d, tokens)) * layers * heads / tokens;
@@ -359,7 +361,7 @@ fn mean_bits_of_kivi_with_its_window_are_those_of_the_table() {
         let (n, window) = (field("entries"), field("window"));
         let compressor = json!({"kivi": {"bits": field("bits"), "group": field("group"), "window": window}});
         let resolved = resolve(&compressor, None).unwrap();
-        let layout = resolved.method.layout(&resolved.params, 0, shape(1, 1, 1, 64));
+        let layout = resolved.layout(0, shape(1, 1, 1, 64));
         // Bits a number of K at each window length of the saw-tooth, and of V.
         let bits = |f16: usize, k: bool| {
             let (ks, vs) = if k { (n - f16, n) } else { (n, n - f16) };

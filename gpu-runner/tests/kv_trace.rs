@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gpu_runner::backend::cpu::attention::{self, CHUNK};
 use gpu_runner::backend::cpu::{Isa, Pool};
-use gpu_runner::cache::{KeyForm, KvCache, SeqId};
+use gpu_runner::cache::{KeyForm, KvCache, Observed, SeqId, Watched};
 use gpu_runner::compress::resolve;
 use gpu_runner::model::rope::{Rope, RopeScaling};
 use gpu_runner::model::Shape;
@@ -111,11 +111,18 @@ impl Trace {
 
     /// Admits a sequence and feeds its prompt.
     pub fn start(&self, pool: &Pool, cache: &mut KvCache, prompt: usize, max_new: usize) -> SeqId {
-        let seq = cache.admit(prompt, max_new).unwrap();
+        let seq = cache.admit(prompt, max_new, 0).unwrap();
         for layer in 0..self.shape.layers {
             let k = self.keys(layer, 0..prompt, cache.key_form());
             cache
-                .prefill_layer(pool, seq, layer, &k, self.values(layer, 0..prompt))
+                .prefill_layer(
+                    pool,
+                    seq,
+                    layer,
+                    &k,
+                    self.values(layer, 0..prompt),
+                    &Observed::default(),
+                )
                 .unwrap();
         }
         seq
@@ -136,7 +143,7 @@ impl Trace {
                 .append(seq, layer, &k, self.values(layer, token..token + 1))
                 .unwrap();
             attend(cache, layer);
-            cache.after_step(pool, layer, &[seq]).unwrap();
+            cache.after_step(pool, layer, &[seq], &Watched::default()).unwrap();
         }
     }
 }
@@ -190,7 +197,7 @@ pub fn softmax_sum(q: &[f64], k: &[f64], v: &[f64], d: usize) -> Vec<f64> {
 /// Decode attention of one sequence at the default chunk.
 pub fn attend(pool: &Pool, isa: Isa, cache: &KvCache, seq: SeqId, layer: usize, q: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; q.len()];
-    let bad = attention::decode(pool, isa, cache, &[seq], layer, q, CHUNK, &mut out);
+    let bad = attention::decode(pool, isa, cache, &[seq], layer, q, CHUNK, &mut out, None);
     assert!(bad.is_empty(), "scores are finite");
     out
 }

@@ -30,10 +30,14 @@ mod kv_trace;
 mod linear;
 /// Vector operations: equal bits on every instruction set, agreement with f64.
 mod math;
+/// Every compressor of the registry against the invariants of the design.
+mod matrix;
 /// The real binary over stdio.
 mod protocol;
 /// Weight types against hand-made and independent vectors.
 mod quant;
+/// Counter-based random numbers and the Hadamard transform.
+mod rng;
 /// Rotation of heads.
 mod rope;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.

@@ -20,7 +20,13 @@ pub const END: u32 = 256;
 
 /// `arch` is `llama` or `qwen2`; weight types differ from tensor to tensor.
 pub fn model(arch: &str) -> Temporary {
-    let (hidden, ffn, layers) = (128u64, 256u64, 2);
+    model_of(arch, 2, 2, 1)
+}
+
+/// As [`model`], with so many layers, query heads and kv heads of 64 channels.
+pub fn model_of(arch: &str, layers: u32, q_heads: u32, kv_heads: u32) -> Temporary {
+    let (hidden, ffn) = (128u64, 256u64);
+    let (q, kv) = (64 * u64::from(q_heads), 64 * u64::from(kv_heads));
     let mut tensors = vec![
         matrix("token_embd.weight", 1, VOCAB, hidden, 1.0),
         vector("output_norm.weight", hidden, 1.0),
@@ -30,15 +36,15 @@ pub fn model(arch: &str) -> Temporary {
         let name = |part: &str| format!("blk.{layer}.{part}");
         tensors.push(vector(&name("attn_norm.weight"), hidden, 1.0));
         tensors.push(vector(&name("ffn_norm.weight"), hidden, 1.0));
-        tensors.push(matrix(&name("attn_q.weight"), 3, 128, hidden, 0.4));
-        tensors.push(matrix(&name("attn_k.weight"), 3, 64, hidden, 0.4));
-        tensors.push(matrix(&name("attn_v.weight"), 8, 64, hidden, 0.3));
-        tensors.push(matrix(&name("attn_output.weight"), 2, hidden, 128, 0.3));
+        tensors.push(matrix(&name("attn_q.weight"), 3, q, hidden, 0.4));
+        tensors.push(matrix(&name("attn_k.weight"), 3, kv, hidden, 0.4));
+        tensors.push(matrix(&name("attn_v.weight"), 8, kv, hidden, 0.3));
+        tensors.push(matrix(&name("attn_output.weight"), 2, hidden, q, 0.3));
         tensors.push(matrix(&name("ffn_gate.weight"), 3, ffn, hidden, 0.3));
         tensors.push(matrix(&name("ffn_up.weight"), 3, ffn, hidden, 0.3));
         tensors.push(matrix(&name("ffn_down.weight"), 1, hidden, ffn, 0.2));
         if arch == "qwen2" {
-            for (part, len) in [("attn_q.bias", 128), ("attn_k.bias", 64), ("attn_v.bias", 64)] {
+            for (part, len) in [("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)] {
                 tensors.push(vector(&name(part), len, 0.1));
             }
         }
@@ -48,8 +54,10 @@ pub fn model(arch: &str) -> Temporary {
         ("context_length", Kv::U32(CONTEXT)),
         ("embedding_length", Kv::U32(hidden as u32)),
         ("feed_forward_length", Kv::U32(ffn as u32)),
-        ("attention.head_count", Kv::U32(2)),
-        ("attention.head_count_kv", Kv::U32(1)),
+        ("attention.head_count", Kv::U32(q_heads)),
+        ("attention.head_count_kv", Kv::U32(kv_heads)),
+        ("attention.key_length", Kv::U32(64)),
+        ("attention.value_length", Kv::U32(64)),
         ("attention.layer_norm_rms_epsilon", Kv::F32(1e-5)),
         ("rope.freq_base", Kv::F32(10_000.0)),
     ]

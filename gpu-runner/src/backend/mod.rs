@@ -3,6 +3,7 @@
 //! The pass in `model::llama` is written once over [`Backend`]. Buffers, matrices and the cache are associated types:
 //! on a CPU they are host memory, on a device they would be handles, and only [`Backend::host`] brings numbers back.
 
+use crate::backend::cpu::attention::StepWeights;
 use crate::backend::cpu::Rows;
 use crate::cache::{KvCache, SeqId};
 use crate::compress::Resolved;
@@ -117,14 +118,27 @@ pub trait Backend: Sized + Send + 'static {
         kv: &mut Self::LayerKv,
     ) -> Stored;
 
-    /// Exact causal attention of the prompt's queries `rows`, q [rows, q_heads, d], over `kv`; out as q.
+    /// Exact causal attention of the prompt's queries `rows`, q [rows, q_heads, d], over `kv`; out as q. With
+    /// `statistics` the rows' softmax statistics stay in `kv` for [`Backend::observe_prefill`].
     fn attend_prefill(
         &self,
         config: &Config,
         q: &Self::Buffer,
         rows: Range<usize>,
-        kv: &Self::LayerKv,
+        kv: &mut Self::LayerKv,
         out: &mut Self::Buffer,
+        statistics: bool,
+    );
+
+    /// Gathers in `kv` what the cache's method scores a prompt of `tokens` by, from queries `rows`; statistics of these
+    /// rows must be there if the method reads sums.
+    fn observe_prefill(
+        &self,
+        cache: &KvCache,
+        q: &Self::Buffer,
+        rows: Range<usize>,
+        tokens: usize,
+        kv: &mut Self::LayerKv,
     );
 
     /// Hands the first `tokens` of `kv` to the cache, which selects and seals.
@@ -156,7 +170,7 @@ pub trait Backend: Sized + Send + 'static {
     ) -> Result<()>;
 
     /// Attention of q [n, q_heads, d] over all that the cache holds, in parts of `chunk` tokens merged in order.
-    /// `stored[i]` gathers faults in scores.
+    /// `stored[i]` gathers faults in scores; `weights`, if given, the softmax weights.
     #[allow(clippy::too_many_arguments)]
     fn attend_decode(
         &self,
@@ -167,13 +181,24 @@ pub trait Backend: Sized + Send + 'static {
         chunk: usize,
         out: &mut Self::Buffer,
         stored: &mut [Stored],
+        weights: Option<&mut StepWeights>,
     );
 
-    /// Evicts and seals what is due after this step.
+    /// Drops and seals what is due after this step, in which q [n, q_heads, d] attended with `weights`. `stored[i]`
+    /// gathers faults in scores.
     ///
     /// # Errors
-    /// `numeric` from a score.
-    fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()>;
+    /// `out_of_memory` from the pool.
+    #[allow(clippy::too_many_arguments)]
+    fn after_step(
+        &self,
+        cache: &mut KvCache,
+        seqs: &[SeqId],
+        layer: usize,
+        q: &Self::Buffer,
+        weights: Option<&StepWeights>,
+        stored: &mut [Stored],
+    ) -> Result<()>;
 }
 
 /// The threads to use: what was asked for, or the machine's count.

@@ -3,6 +3,7 @@
 //! K and V are f16 and rotation is f32, as the cache defines them for every backend; attention reads the same pages as
 //! the CPU's, dequantised, in f64.
 
+use super::cpu::attention::StepWeights;
 use super::cpu::forward::{Cpu, LayerKv};
 use super::cpu::shared::SharedMut;
 use super::cpu::Rows;
@@ -54,6 +55,18 @@ fn dot(w: &[f32], x: &[f32]) -> f64 {
 
 /// Attention of one query row q [q_heads, head_dim] over all that a sequence holds in a layer, dequantised, in f64.
 pub fn attend(cache: &KvCache, seq: SeqId, layer: usize, q: &[f32], out: &mut [f32]) {
+    attend_watched(cache, seq, layer, q, out, &mut |_, _, _| ());
+}
+
+/// As [`attend`]; `watch` gets (kv head, query head, weights in order of positions).
+fn attend_watched(
+    cache: &KvCache,
+    seq: SeqId,
+    layer: usize,
+    q: &[f32],
+    out: &mut [f32],
+    watch: &mut dyn FnMut(usize, usize, &[f64]),
+) {
     let (shape, d) = (cache.shape(), cache.shape().head_dim);
     for head in 0..shape.kv_heads {
         let (mut k, v) = cache.dequantised(seq, layer, head);
@@ -68,13 +81,15 @@ pub fn attend(cache: &KvCache, seq: SeqId, layer: usize, q: &[f32], out: &mut [f
             }
         }
         for i in head * shape.group()..(head + 1) * shape.group() {
-            softmax_sum(&q[i * d..][..d], &k, &v, &mut out[i * d..][..d]);
+            let (weights, _) = softmax_sum(&q[i * d..][..d], &k, &v, &mut out[i * d..][..d]);
+            watch(head, i, &weights);
         }
     }
 }
 
-/// softmax(q·K / sqrt(d)) V of one query head q [d] over k, v [tokens, d].
-fn softmax_sum(q: &[f32], k: &[f64], v: &[f64], out: &mut [f32]) {
+/// softmax(q·K / sqrt(d)) V of one query head q [d] over k, v [tokens, d]. Returns the weights, and ln of the sum of
+/// e^score.
+fn softmax_sum(q: &[f32], k: &[f64], v: &[f64], out: &mut [f32]) -> (Vec<f64>, f64) {
     let d = q.len();
     let scale = 1.0 / (d as f64).sqrt();
     let score = |row: &[f64]| scale * row.iter().zip(q).map(|(k, q)| k * f64::from(*q)).sum::<f64>();
@@ -89,6 +104,8 @@ fn softmax_sum(q: &[f32], k: &[f64], v: &[f64], out: &mut [f32]) {
     out.iter_mut()
         .zip(sums)
         .for_each(|(out, sum)| *out = (sum / total) as f32);
+    weights.iter_mut().for_each(|w| *w /= total);
+    (weights, most + total.ln())
 }
 
 impl Backend for Reference {
@@ -205,11 +222,21 @@ impl Backend for Reference {
         self.cpu.rope_prefill(cache, qkv, first, n, q, kv)
     }
 
-    fn attend_prefill(&self, config: &Config, q: &Vec<f32>, rows: Range<usize>, kv: &LayerKv, out: &mut Vec<f32>) {
+    fn attend_prefill(
+        &self,
+        config: &Config,
+        q: &Vec<f32>,
+        rows: Range<usize>,
+        kv: &mut LayerKv,
+        out: &mut Vec<f32>,
+        _statistics: bool,
+    ) {
         let (shape, d) = (config.shape, config.shape.head_dim);
         let (heads, kv_heads, group) = (shape.q_heads, shape.kv_heads, shape.group());
         let first = rows.start;
         let out = SharedMut::new(&mut out[..rows.len() * heads * d]);
+        kv.lse.resize(rows.len() * heads, 0.0);
+        let lse = SharedMut::new(&mut kv.lse);
         let widen = |x: &[f16], head: usize, tokens: usize| -> Vec<f64> {
             let rows = (0..tokens).flat_map(|t| &x[(t * kv_heads + head) * d..][..d]);
             rows.map(|x| x.to_f64()).collect()
@@ -222,10 +249,15 @@ impl Backend for Reference {
             );
             for head in kv_head * group..(kv_head + 1) * group {
                 // SAFETY: (row, head) belongs to this task.
-                let o = unsafe { out.slice((i * heads + head) * d, d) };
-                softmax_sum(&q[(i * heads + head) * d..][..d], &k, &v, o);
+                let (o, l) = unsafe { (out.slice((i * heads + head) * d, d), lse.slice(i * heads + head, 1)) };
+                let (_, sum) = softmax_sum(&q[(i * heads + head) * d..][..d], &k, &v, o);
+                l[0] = (sum * std::f64::consts::LOG2_E) as f32;
             }
         });
+    }
+
+    fn observe_prefill(&self, cache: &KvCache, q: &Vec<f32>, rows: Range<usize>, tokens: usize, kv: &mut LayerKv) {
+        self.cpu.observe_prefill(cache, q, rows, tokens, kv);
     }
 
     fn store_prefill(&self, cache: &mut KvCache, seq: SeqId, layer: usize, tokens: usize, kv: &LayerKv) -> Result<()> {
@@ -253,17 +285,43 @@ impl Backend for Reference {
         chunk: usize,
         out: &mut Vec<f32>,
         stored: &mut [Stored],
+        mut weights: Option<&mut StepWeights>,
     ) {
         let _ = chunk; // The order of sums does not matter at 2^-53.
         let width = cache.shape().q_heads * cache.shape().head_dim;
+        if let Some(weights) = &mut weights {
+            weights.resize(cache, seqs, layer);
+        }
         for (row, seq) in seqs.iter().enumerate() {
             let out = &mut out[row * width..][..width];
-            attend(cache, *seq, layer, &q[row * width..][..width], out);
+            attend_watched(
+                cache,
+                *seq,
+                layer,
+                &q[row * width..][..width],
+                out,
+                &mut |head, i, found| {
+                    let Some(weights) = &mut weights else { return };
+                    let of_head = weights.of_mut(row, head);
+                    let first = i % cache.shape().group() * found.len();
+                    for (w, (_, place)) in found.iter().zip(cache.entries(*seq, layer, head)) {
+                        of_head[first + place] = *w as f32;
+                    }
+                },
+            );
             stored[row].nan |= out.iter().any(|x| x.is_nan());
         }
     }
 
-    fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {
-        self.cpu.after_step(cache, seqs, layer)
+    fn after_step(
+        &self,
+        cache: &mut KvCache,
+        seqs: &[SeqId],
+        layer: usize,
+        q: &Vec<f32>,
+        weights: Option<&StepWeights>,
+        stored: &mut [Stored],
+    ) -> Result<()> {
+        self.cpu.after_step(cache, seqs, layer, q, weights, stored)
     }
 }

@@ -4,37 +4,90 @@ use super::layout::WINDOW_TOKENS;
 use super::pool::ClassId;
 use super::stats;
 use super::table::{Sequence, Store};
-use super::{KvCache, KvStats, SeqId};
-use crate::compress::{Selection, StepRule};
+use super::{Held, KvCache, KvStats, SeqId};
+use crate::compress::{Kept, PromptEnd};
 use crate::Result;
 
 impl KvCache {
-    /// Pages and window pages that one store of a layer can come to hold.
+    /// Pages and window pages that the stores of a layer can come to hold.
     fn worst_pages(&self, layer: usize, prompt: usize, max_new: usize) -> (usize, usize) {
-        let plan = &self.plans[layer];
-        let seen = prompt + max_new.saturating_sub(1);
-        let kept = |n: usize| plan.budget.entries().map_or(n, |c| n.min(c));
-        let selects = self.compressor.method.after_prefill(&self.compressor.params) != Selection::KeepAll;
-        let start = if selects { kept(prompt) } else { prompt };
-        let most = match self.compressor.method.after_step(&self.compressor.params) {
-            StepRule::Nothing => start + seen - prompt,
-            // The token of the current step comes on top of the budget.
-            StepRule::Ring => (start + seen - prompt).min(kept(usize::MAX).saturating_add(1)),
+        let (layout, heads) = (&self.plans[layer].layout, self.shape.kv_heads);
+        let steps = max_new.saturating_sub(1);
+        let pages = |n: usize| {
+            let (k, v) = layout.paged(n);
+            k.max(v).div_ceil(layout.page_tokens)
         };
-        let (k, v) = plan.layout.paged(most);
-        let window = plan.layout.window_pages().min(most.div_ceil(WINDOW_TOKENS));
-        (k.max(v).div_ceil(plan.layout.page_tokens), window)
+        let windows = |n: usize| {
+            // Drops in front of the window let its rows begin anywhere in a page.
+            let spare = usize::from(self.eviction.is_some());
+            layout.window_pages().min(n.div_ceil(WINDOW_TOKENS) + spare)
+        };
+        match self.most_held(layer, prompt, steps) {
+            Held::Each(most) => (heads * pages(most), heads * windows(most)),
+            Held::Total(_, most) => {
+                let each = (prompt + steps).min(most);
+                // However the total is shared out, each store wastes less than a page.
+                let by_total = most.div_ceil(layout.page_tokens) + heads;
+                (by_total.min(heads * pages(each)), heads * windows(each))
+            }
+        }
+    }
+
+    /// The most entries that stores of a layer hold at once.
+    fn most_held(&self, layer: usize, prompt: usize, steps: usize) -> Held {
+        let all = prompt + steps;
+        let Some((evictor, eviction)) = self.compressor.evictor.as_ref().zip(self.eviction) else {
+            return Held::Each(all);
+        };
+        let mut start = prompt;
+        if eviction.at_prompt && prompt > eviction.budget {
+            let at = PromptEnd {
+                shape: self.shape,
+                layer,
+                prompt,
+            };
+            match evictor.method.kept(&evictor.params, at) {
+                Kept::Each(kept) => start = kept.min(prompt),
+                Kept::Total { least, most } => {
+                    let grown = self.shape.kv_heads * steps;
+                    return Held::Total(least + grown, most + grown);
+                }
+            }
+        }
+        // A prompt that nothing is dropped from stays until a selection is due.
+        let most = eviction.budget.max(start).saturating_add(eviction.when.run(steps));
+        Held::Each(most.min(start + steps))
+    }
+
+    /// Bytes beside pages: positions, sums and queries.
+    fn worst_side(&self, prompt: usize, max_new: usize) -> usize {
+        let Some(eviction) = self.eviction else {
+            return 0;
+        };
+        let steps = max_new.saturating_sub(1);
+        let per_entry = 4 + if eviction.sums_after_prompt() { 4 } else { 0 };
+        let entries: usize = (0..self.shape.layers)
+            .map(|layer| match self.most_held(layer, prompt, steps) {
+                Held::Each(n) => n * self.shape.kv_heads,
+                Held::Total(_, most) => most,
+            })
+            .sum();
+        let ring = if eviction.queries_after_prompt() {
+            eviction.reads.queries
+        } else {
+            0
+        };
+        entries * per_entry + ring * self.shape.layers * self.shape.q_heads * self.shape.head_dim * 2
     }
 
     /// Pages by class that a sequence can come to need.
     fn worst_case(&self, per_layer: &[(usize, usize)]) -> Vec<(ClassId, usize)> {
         let mut want: Vec<(ClassId, usize)> = vec![(self.window_class, 0)];
         for (plan, (pages, window)) in self.plans.iter().zip(per_layer) {
-            want[0].1 += window * self.shape.kv_heads;
-            let pages = pages * self.shape.kv_heads;
+            want[0].1 += window;
             match want.iter_mut().skip(1).find(|(class, _)| *class == plan.class) {
                 Some((_, n)) => *n += pages,
-                None => want.push((plan.class, pages)),
+                None => want.push((plan.class, *pages)),
             }
         }
         want
@@ -46,29 +99,36 @@ impl KvCache {
             .collect()
     }
 
-    /// Bytes of pages that a sequence of this prompt and so many new tokens can come to hold.
+    /// Bytes that a sequence of this prompt and so many new tokens can come to hold.
     pub fn worst_case_bytes(&self, prompt: usize, max_new: usize) -> usize {
         let want = self.worst_case(&self.layer_pages(prompt, max_new));
-        want.iter().map(|(class, n)| self.pages.page_bytes(*class) * n).sum()
+        let pages: usize = want.iter().map(|(class, n)| self.pages.page_bytes(*class) * n).sum();
+        pages + self.worst_side(prompt, max_new)
     }
 
     /// Whether [`KvCache::admit`] would succeed now.
     pub fn fits(&self, prompt: usize, max_new: usize) -> bool {
-        self.pages.fits(&self.worst_case(&self.layer_pages(prompt, max_new)))
+        let want = self.worst_case(&self.layer_pages(prompt, max_new));
+        self.pages.fits(&want, self.worst_side(prompt, max_new))
     }
 
-    /// Reserves the worst case of a sequence and opens its stores.
+    /// Reserves the worst case of a sequence and opens its stores; `seed` is the sample's.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] with the bytes wanted and free.
-    pub fn admit(&mut self, prompt: usize, max_new: usize) -> Result<SeqId> {
+    pub fn admit(&mut self, prompt: usize, max_new: usize, seed: u64) -> Result<SeqId> {
         let reserved = self.layer_pages(prompt, max_new);
-        self.pages.reserve(&self.worst_case(&reserved))?;
+        let reserved_side = self.worst_side(prompt, max_new);
+        self.pages.reserve(&self.worst_case(&reserved), reserved_side)?;
         let sequence = Sequence {
             stores: vec![Store::default(); self.shape.layers * self.shape.kv_heads],
+            rings: Vec::new(),
+            seed,
             prompt,
             reserved,
-            bytes: 0,
+            reserved_side,
+            pages_bytes: 0,
+            side_bytes: 0,
             bytes_peak: 0,
             clamped: 0,
         };
@@ -110,6 +170,6 @@ impl KvCache {
                 .for_each(|page| self.pages.give(self.window_class, *page));
         }
         let want = self.worst_case(&sequence.reserved);
-        self.pages.unreserve(&want);
+        self.pages.unreserve(&want, sequence.reserved_side);
     }
 }

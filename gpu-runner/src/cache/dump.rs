@@ -1,11 +1,13 @@
 //! The canonical dump of a store, for tests: positions ascending; K by channel as one line a channel (the channel's
 //! sealed codes in entry order, then its scales and minima by group); everything else entry by entry, channels
-//! ascending. Codes are a bit stream, least significant bit first, and each line starts on a byte.
+//! ascending. Codes are a bit stream, least significant bit first, and each line starts on a byte; signed codes are two's
+//! complement.
 
 use half::f16;
 
 use super::layout::{Axis, Part};
-use super::{KvCache, PageMap, SeqId};
+use super::{KvCache, PageId, PageMap, SeqId};
+use crate::backend::cpu::codec;
 
 /// One store, taken out of its pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +96,29 @@ impl KvCache {
         (rows(&k), rows(&v))
     }
 
+    /// K of a store by place, dequantised: [n, head_dim].
+    pub(super) fn wide_keys(&self, seq: SeqId, layer: usize, head: usize) -> Vec<f32> {
+        self.wide(seq, layer, head, &self.halves(seq, layer, head).0)
+    }
+
+    /// V of a store by place, dequantised: [n, head_dim].
+    pub(super) fn wide_values(&self, seq: SeqId, layer: usize, head: usize) -> Vec<f32> {
+        self.wide(seq, layer, head, &self.halves(seq, layer, head).1)
+    }
+
+    fn wide(&self, seq: SeqId, layer: usize, head: usize, half: &Half) -> Vec<f32> {
+        let (n, d) = (self.store(seq, layer, head).n, self.shape().head_dim);
+        let mut wide = Vec::with_capacity(n * d);
+        for place in 0..n {
+            if place >= half.paged || !half.part.is_quantised() {
+                wide.extend(self.f16_row(seq, layer, head, half, place).iter().map(|x| x.to_f32()));
+            } else {
+                wide.extend(self.row(seq, layer, head, half, place).into_iter().map(|x| x as f32));
+            }
+        }
+        wide
+    }
+
     fn halves(&self, seq: SeqId, layer: usize, head: usize) -> (Half, Half) {
         let (store, plan) = (self.store(seq, layer, head), self.plan(layer));
         let map: &PageMap = &plan.page;
@@ -128,41 +153,63 @@ impl KvCache {
         self.arena().f16_of(page, at, d)
     }
 
-    /// Code, scale and minimum of one channel of a sealed entry.
-    fn code(&self, seq: SeqId, layer: usize, head: usize, half: &Half, place: usize, c: usize) -> (u8, f16, f16) {
-        let Part::Int { bits, axis, group } = half.part else {
-            unreachable!("only quantised parts have codes");
-        };
-        let d = self.shape().head_dim;
+    /// Where the row of a sealed entry lies: its page and its row there.
+    fn place(&self, seq: SeqId, layer: usize, head: usize, place: usize) -> (PageId, usize) {
         let tokens = self.plan(layer).layout.page_tokens;
-        let page = self.store(seq, layer, head).pages[place / tokens];
-        let row = place % tokens;
-        let bit = c * bits as usize;
-        let byte = self
-            .arena()
-            .bytes_of(page, half.codes + row * d * bits as usize / 8 + bit / 8, 1)[0];
-        let code = (u16::from(byte) >> (bit % 8) & ((1 << bits) - 1)) as u8;
-        let (first, step, index) = match axis {
-            Axis::Channel => (row / group * 2 * d, d, c),
-            Axis::Token => (row * 2 * (d / group), d / group, c / group),
+        (self.store(seq, layer, head).pages[place / tokens], place % tokens)
+    }
+
+    /// Code of one channel of a sealed entry.
+    fn code(&self, seq: SeqId, layer: usize, head: usize, half: &Half, place: usize, c: usize) -> u8 {
+        let (page, row) = self.place(seq, layer, head, place);
+        let (d, bits) = (self.shape().head_dim, half.part.bits());
+        let at = half.codes + row * half.part.row_bytes(d) + c * bits / 8;
+        // A code of 3 bits may lie in two bytes, but never past the end of its row.
+        let bytes = self.arena().bytes_of(page, at, (c * bits % 8 + bits).div_ceil(8));
+        let word = bytes.iter().rev().fold(0u16, |word, byte| word << 8 | u16::from(*byte));
+        (word >> (c * bits % 8)) as u8 & (((1u16 << bits) - 1) as u8)
+    }
+
+    /// Scales and minima of a sealed entry, if each entry has its own, or of its group and all channels: [scales][minima].
+    fn params(&self, seq: SeqId, layer: usize, head: usize, half: &Half, place: usize) -> &[f16] {
+        let (page, row) = self.place(seq, layer, head, place);
+        let d = self.shape().head_dim;
+        let (at, len) = match half.part {
+            Part::Int {
+                axis: Axis::Channel,
+                group,
+                ..
+            } => (row / group * 4 * d, 2 * d),
+            part => (row * part.param_row_bytes(d), part.param_row_bytes(d) / 2),
         };
-        let param = |i: usize| self.arena().f16_of(page, half.params + 2 * (first + i), 1)[0];
-        (code, param(index), param(step + index))
+        self.arena().f16_of(page, half.params + at, len)
     }
 
     fn row(&self, seq: SeqId, layer: usize, head: usize, half: &Half, place: usize) -> Vec<f64> {
-        if place >= half.paged || !half.part.is_quantised() {
-            return self
+        let d = self.shape().head_dim;
+        let code = |c| self.code(seq, layer, head, half, place, c);
+        let params = || self.params(seq, layer, head, half, place);
+        match half.part {
+            Part::Int { axis, group, .. } if place < half.paged => {
+                let params = params();
+                let (scales, minima) = params.split_at(params.len() / 2);
+                let index = |c| if axis == Axis::Channel { c } else { c / group };
+                (0..d)
+                    .map(|c| f64::from(code(c)) * scales[index(c)].to_f64() + minima[index(c)].to_f64())
+                    .collect()
+            }
+            Part::Token { codec, rotation } if place < half.paged => {
+                let params = params();
+                let mut row: Vec<f64> = (0..d).map(|c| codec::value(codec, code(c), c, d, params)).collect();
+                codec::rotation::undo_f64(rotation, &mut row);
+                row
+            }
+            _ => self
                 .f16_row(seq, layer, head, half, place)
                 .iter()
                 .map(|x| x.to_f64())
-                .collect();
+                .collect(),
         }
-        let value = |c| {
-            let (code, s, m) = self.code(seq, layer, head, half, place, c);
-            f64::from(code) * s.to_f64() + m.to_f64()
-        };
-        (0..self.shape().head_dim).map(value).collect()
     }
 
     fn unsealed(&self, seq: SeqId, layer: usize, head: usize, half: &Half, entries: &[(u32, usize)]) -> Vec<u16> {
@@ -175,28 +222,37 @@ impl KvCache {
 
     fn sealed(&self, seq: SeqId, layer: usize, head: usize, half: &Half) -> Sealed {
         let mut sealed = Sealed::default();
-        let Part::Int { bits, axis, group } = half.part else {
+        if !half.part.is_quantised() {
             return sealed;
-        };
+        }
         sealed.entries = half.paged;
-        // A line is a channel over entries, or an entry over channels.
-        let (lines, length) = match axis {
-            Axis::Channel => (self.shape().head_dim, half.paged),
-            Axis::Token => (half.paged, self.shape().head_dim),
-        };
-        for line in 0..lines {
-            let at = |i: usize| match axis {
-                Axis::Channel => self.code(seq, layer, head, half, i, line),
-                Axis::Token => self.code(seq, layer, head, half, line, i),
-            };
-            let codes: Vec<u8> = (0..length).map(|i| at(i).0).collect();
-            sealed.codes.extend(pack(&codes, bits as usize));
-            sealed
-                .scales
-                .extend((0..length).step_by(group).map(|i| at(i).1.to_bits()));
-            sealed
-                .minima
-                .extend((0..length).step_by(group).map(|i| at(i).2.to_bits()));
+        let (d, bits) = (self.shape().head_dim, half.part.bits());
+        let code = |place, c| self.code(seq, layer, head, half, place, c);
+        let bits_of = |params: &[f16]| -> Vec<u16> { params.iter().map(|x| x.to_bits()).collect() };
+        if let Part::Int {
+            axis: Axis::Channel,
+            group,
+            ..
+        } = half.part
+        {
+            for c in 0..d {
+                let codes: Vec<u8> = (0..half.paged).map(|place| code(place, c)).collect();
+                sealed.codes.extend(pack(&codes, bits));
+                for place in (0..half.paged).step_by(group) {
+                    let params = self.params(seq, layer, head, half, place);
+                    sealed.scales.push(params[c].to_bits());
+                    sealed.minima.push(params[d + c].to_bits());
+                }
+            }
+            return sealed;
+        }
+        for place in 0..half.paged {
+            let codes: Vec<u8> = (0..d).map(|c| code(place, c)).collect();
+            sealed.codes.extend(pack(&codes, bits));
+            let params = self.params(seq, layer, head, half, place);
+            let (scales, minima) = params.split_at(half.part.scales(d));
+            sealed.scales.extend(bits_of(scales));
+            sealed.minima.extend(bits_of(minima));
         }
         sealed
     }

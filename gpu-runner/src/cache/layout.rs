@@ -1,9 +1,9 @@
 //! Formats of pages and the byte offsets inside them.
 //!
 //! A page holds `page_tokens` entries of one kv head of one layer of one sequence: K codes, K params, V codes, V
-//! params, positions; every segment starts at a multiple of 128 bytes. On the CPU codes are row-major ([token][channel],
-//! low bits first), K params by channel are [token group][scales d][minima d], V params by token are
-//! [token][scales d/G][minima d/G], all f16.
+//! params; every segment starts at a multiple of 128 bytes. On the CPU codes are row-major ([token][channel],
+//! low bits first), K params by channel are [token group][scales d][minima d], params by token are [token][scales]
+//! [minima], all f16.
 
 /// Segments and pages start at multiples of this.
 pub const ALIGN: usize = 128;
@@ -20,6 +20,70 @@ pub enum Axis {
     Token,
 }
 
+/// The form of one token's vector of one kv head, coded alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCodec {
+    /// One OCP E4M3 byte a channel; `scaled`: an f16 scale a token.
+    Fp8 {
+        /// Whether a scale is stored.
+        scaled: bool,
+    },
+    /// One signed byte a channel, an f16 scale a token.
+    Int8,
+    /// Unsigned codes with the f16 scale and minimum of the group quantiser, one group a token.
+    Group {
+        /// Bits per code: 3 or 4.
+        bits: u8,
+    },
+    /// ggml's blocks of 32: signed bytes, an f16 scale.
+    Q8_0,
+    /// ggml's blocks of 32: 4-bit codes around 8, an f16 scale.
+    Q4_0,
+    /// Places in the codebook of N(0, 1), and the f16 norm of the token's vector.
+    Codebook {
+        /// Bits per code: 1 to 4.
+        bits: u8,
+        /// Whether the stored norm is that which gives the decoded vector its original length.
+        renorm: bool,
+    },
+}
+
+/// Channels of a block of `q8_0` and `q4_0`.
+pub const GGML_BLOCK: usize = 32;
+
+impl TokenCodec {
+    /// Bits per code.
+    pub fn bits(self) -> usize {
+        match self {
+            TokenCodec::Fp8 { .. } | TokenCodec::Int8 | TokenCodec::Q8_0 => 8,
+            TokenCodec::Q4_0 => 4,
+            TokenCodec::Group { bits } | TokenCodec::Codebook { bits, .. } => bits as usize,
+        }
+    }
+
+    /// f16 scales and minima of one token, in this order.
+    pub fn params(self, head_dim: usize) -> (usize, usize) {
+        match self {
+            TokenCodec::Fp8 { scaled: false } => (0, 0),
+            TokenCodec::Fp8 { scaled: true } | TokenCodec::Int8 | TokenCodec::Codebook { .. } => (1, 0),
+            TokenCodec::Group { .. } => (1, 1),
+            TokenCodec::Q8_0 | TokenCodec::Q4_0 => (head_dim / GGML_BLOCK, 0),
+        }
+    }
+}
+
+/// What stands in front of a token codec; its inverse stands behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// Nothing.
+    None,
+    /// H / sqrt(B) on blocks of the largest power of two that divides the head dimension.
+    Hadamard,
+    /// The same after a change of signs: bit c mod 64 of word c / 64 is set where channel c is negated. 128 bits: no
+    /// kernel has a larger head dimension.
+    Signed([u64; 2]),
+}
+
 /// How K or V of a sealed entry is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -34,6 +98,13 @@ pub enum Part {
         /// Elements per group.
         group: usize,
     },
+    /// Each token's vector alone: entries can be dropped and overwritten one by one.
+    Token {
+        /// The form of a vector.
+        codec: TokenCodec,
+        /// The basis that it is coded in.
+        rotation: Rotation,
+    },
 }
 
 impl Part {
@@ -42,14 +113,38 @@ impl Part {
         match self {
             Part::F16 => head_dim * 2,
             Part::Int { bits, .. } => head_dim * bits as usize / 8,
+            Part::Token { codec, .. } => head_dim * codec.bits() / 8,
+        }
+    }
+
+    /// Bytes of scales and minima of one token, where each token has its own.
+    pub fn param_row_bytes(self, head_dim: usize) -> usize {
+        match self {
+            Part::F16
+            | Part::Int {
+                axis: Axis::Channel, ..
+            } => 0,
+            Part::Int {
+                axis: Axis::Token,
+                group,
+                ..
+            } => head_dim / group * 4,
+            Part::Token { codec, .. } => {
+                let (scales, minima) = codec.params(head_dim);
+                (scales + minima) * 2
+            }
         }
     }
 
     /// Bytes of scales and minima of `tokens` tokens.
     pub fn param_bytes(self, head_dim: usize, tokens: usize) -> usize {
         match self {
-            Part::F16 => 0,
-            Part::Int { group, .. } => tokens * head_dim / group * 4,
+            Part::Int {
+                axis: Axis::Channel,
+                group,
+                ..
+            } => tokens * head_dim / group * 4,
+            _ => tokens * self.param_row_bytes(head_dim),
         }
     }
 
@@ -58,9 +153,34 @@ impl Part {
         tokens * self.row_bytes(head_dim) + self.param_bytes(head_dim, tokens)
     }
 
+    /// Bits per code, or of an f16 value.
+    pub fn bits(self) -> usize {
+        match self {
+            Part::F16 => 16,
+            Part::Int { bits, .. } => bits as usize,
+            Part::Token { codec, .. } => codec.bits(),
+        }
+    }
+
+    /// How many of a token's own params are scales.
+    pub fn scales(self, head_dim: usize) -> usize {
+        match self {
+            Part::Token { codec, .. } => codec.params(head_dim).0,
+            _ => self.param_row_bytes(head_dim) / 4,
+        }
+    }
+
     /// Whether entries of this part are ever quantised.
     pub fn is_quantised(self) -> bool {
         self != Part::F16
+    }
+
+    /// What stands in front of the codec.
+    pub fn rotation(self) -> Rotation {
+        match self {
+            Part::Token { rotation, .. } => rotation,
+            _ => Rotation::None,
+        }
     }
 }
 
@@ -115,8 +235,6 @@ pub struct Layout {
     pub v_flush: Flush,
     /// Which K is kept.
     pub key_form: KeyForm,
-    /// Whether pages carry the original position of every entry.
-    pub positions: bool,
 }
 
 impl Layout {
@@ -129,7 +247,6 @@ impl Layout {
             k_flush: Flush::Token(0),
             v_flush: Flush::Token(0),
             key_form: KeyForm::PostRope,
-            positions: false,
         }
     }
 
@@ -181,7 +298,6 @@ impl Layout {
             k_params: segment(self.k.param_bytes(head_dim, tokens)),
             v_codes: segment(tokens * self.v.row_bytes(head_dim)),
             v_params: segment(self.v.param_bytes(head_dim, tokens)),
-            positions: segment(if self.positions { tokens * 4 } else { 0 }),
             bytes: end,
         }
     }
@@ -191,7 +307,7 @@ impl Layout {
         Layout::f16().page(head_dim)
     }
 
-    /// Mean bits per element of a full page without positions: `planned.page.bits`.
+    /// Mean bits per element of a full page: `planned.page.bits`.
     pub fn bits(&self, head_dim: usize) -> f64 {
         let tokens = self.page_tokens;
         let bytes = self.k.payload_bytes(head_dim, tokens) + self.v.payload_bytes(head_dim, tokens);
@@ -207,6 +323,5 @@ pub struct PageMap {
     pub k_params: usize,
     pub v_codes: usize,
     pub v_params: usize,
-    pub positions: usize,
     pub bytes: usize,
 }

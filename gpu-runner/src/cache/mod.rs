@@ -6,23 +6,27 @@
 //! (evictors and ragged heads would copy it), and attention over a dequantised copy (it would hide a wrong scale).
 
 mod admission;
+mod drop;
 pub mod dump;
 mod fill;
 mod layout;
+mod observe;
 mod pool;
+mod seal_due;
 mod stats;
 mod table;
 
-pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, ALIGN, WINDOW_TOKENS};
+pub use layout::{Axis, Flush, KeyForm, Layout, PageMap, Part, Rotation, TokenCodec, ALIGN, GGML_BLOCK, WINDOW_TOKENS};
+pub use observe::{Observed, Watched};
 pub use pool::{ClassId, PageId, PagePool, SLAB};
-pub use stats::{expected, witness, Expected, KvStats};
-pub use table::{Sequence, Store, Window};
+pub use stats::{expected, witness, Expected, Held, KvStats};
+pub use table::{QueryRing, Sequence, Store, Window};
 
 use std::sync::Arc;
 
 use crate::backend::cpu::arena::Arena;
 use crate::backend::cpu::Isa;
-use crate::compress::{Budget, Resolved};
+use crate::compress::{Eviction, Resolved};
 use crate::model::rope::Rope;
 use crate::model::Shape;
 use crate::{Error, Result};
@@ -40,7 +44,6 @@ pub struct LayerPlan {
     pub page: PageMap,
     /// Protected first tokens, for slots.
     pub sinks: usize,
-    budget: Budget,
     class: ClassId,
 }
 
@@ -48,6 +51,7 @@ pub struct LayerPlan {
 pub struct KvCache {
     shape: Shape,
     compressor: Resolved,
+    eviction: Option<Eviction>,
     plans: Vec<LayerPlan>,
     window: PageMap,
     window_class: ClassId,
@@ -60,7 +64,7 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache that never holds more than `limit_bytes` of pages (whole slabs of 2 MiB).
+    /// An empty cache that never holds more than `limit_bytes`, of pages (whole slabs of 2 MiB) and what lies beside them.
     ///
     /// # Errors
     /// A head dimension without kernels, or one that the compressor refuses.
@@ -79,36 +83,27 @@ impl KvCache {
             );
             return Err(Error::Unsupported(text));
         }
-        compressor.method.check(&compressor.params, Some(shape))?;
+        compressor.check(Some(shape))?;
+        let eviction = compressor.eviction();
         let mut pages = PagePool::new(limit_bytes);
         let window = Layout::window_page(shape.head_dim);
         let window_class = pages.class(window.bytes)?;
         let plans = (0..shape.layers)
             .map(|layer| {
-                let layout = compressor.method.layout(&compressor.params, layer, shape);
-                let budget = compressor.method.budget(&compressor.params, layer);
-                if layout.has_window() && (layout.positions || layout.key_form == KeyForm::PreRope) {
-                    let text = "a window carries neither positions nor keys before RoPE".to_owned();
-                    return Err(Error::Internal(text));
-                }
+                let layout = compressor.layout(layer, shape);
                 let page = layout.page(shape.head_dim);
-                let sinks = match budget {
-                    Budget::Tokens { sinks, .. } => sinks,
-                    Budget::Unlimited => 0,
-                };
-                let class = pages.class(page.bytes)?;
                 Ok(LayerPlan {
                     layout,
                     page,
-                    sinks,
-                    budget,
-                    class,
+                    sinks: eviction.map_or(0, |e| e.sinks),
+                    class: pages.class(page.bytes)?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(KvCache {
             shape,
             compressor: compressor.clone(),
+            eviction,
             plans,
             window,
             window_class,
@@ -216,24 +211,20 @@ impl KvCache {
 
     /// (original position, place) of a store's entries, by position.
     pub(crate) fn entries(&self, seq: SeqId, layer: usize, head: usize) -> Vec<(u32, usize)> {
-        let (store, plan) = (self.store(seq, layer, head), &self.plans[layer]);
-        if !plan.layout.positions {
-            return (0..store.n).map(|place| (place as u32, place)).collect();
-        }
-        let tokens = plan.layout.page_tokens;
+        let store = self.store(seq, layer, head);
         let held = (0..store.places()).filter(|place| Some(*place) != store.hole);
-        let mut entries: Vec<(u32, usize)> = held
-            .map(|place| {
-                let at = plan.page.positions + place % tokens * 4;
-                (self.arena.u32_of(store.pages[place / tokens], at), place)
-            })
-            .collect();
+        let mut entries: Vec<(u32, usize)> = held.map(|place| (store.position(place), place)).collect();
         entries.sort_unstable();
         entries
     }
 
     fn sequence(&self, seq: SeqId) -> &Sequence {
         self.sequences[seq.0].as_ref().expect("the sequence is running")
+    }
+
+    fn store_mut(&mut self, seq: SeqId, layer: usize, head: usize) -> &mut Store {
+        let index = layer * self.shape.kv_heads + head;
+        &mut self.sequence_mut(seq).stores[index]
     }
 
     fn sequence_mut(&mut self, seq: SeqId) -> &mut Sequence {

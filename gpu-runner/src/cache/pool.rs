@@ -50,18 +50,21 @@ pub struct PagePool {
     classes: Vec<Class>,
     /// Live pages of a slab; the class it serves.
     slabs: Vec<(usize, Option<usize>)>,
-    limit_slabs: usize,
+    limit_bytes: usize,
+    /// Bytes that sequences reserved beside pages.
+    side: usize,
 }
 
 impl PagePool {
-    /// A pool that never holds more than `limit_bytes` (whole slabs of 2 MiB).
+    /// A pool that never holds more than `limit_bytes`: whole slabs of 2 MiB, and what sequences keep beside pages.
     pub fn new(limit_bytes: usize) -> PagePool {
         // Ids are 32 bits of 128-byte units: 512 GiB.
         let most = (u32::MAX as usize + 1) / (SLAB / ALIGN);
         PagePool {
             classes: Vec::new(),
             slabs: Vec::new(),
-            limit_slabs: (limit_bytes / SLAB).min(most),
+            limit_bytes: limit_bytes.min(most * SLAB),
+            side: 0,
         }
     }
 
@@ -94,7 +97,7 @@ impl PagePool {
 
     /// The hard limit in bytes.
     pub fn limit_bytes(&self) -> usize {
-        self.limit_slabs * SLAB
+        self.limit_bytes
     }
 
     /// Pages that are handed out now, of all classes.
@@ -104,29 +107,30 @@ impl PagePool {
 
     /// Bytes that no reservation and no slab in use claims.
     pub fn free_bytes(&self) -> usize {
-        let used: usize = self.classes.iter().map(|c| c.slabs_for(0)).sum();
-        (self.limit_slabs - used.min(self.limit_slabs)) * SLAB
+        let slabs: usize = self.classes.iter().map(|c| c.slabs_for(0)).sum();
+        self.limit_bytes.saturating_sub(slabs * SLAB + self.side)
     }
 
-    /// Slabs that so many more pages would claim over what is claimed now.
-    fn extra_slabs(&self, want: &[(ClassId, usize)]) -> usize {
-        let mut extra = 0;
+    /// Bytes that so many more pages, and `side` bytes beside them, would claim over what is claimed now.
+    fn extra_bytes(&self, want: &[(ClassId, usize)], side: usize) -> usize {
+        let mut slabs = 0;
         for (index, class) in self.classes.iter().enumerate() {
             let more = want.iter().filter(|(id, _)| id.0 == index).map(|(_, n)| n).sum();
-            extra += class.slabs_for(more) - class.slabs_for(0);
+            slabs += class.slabs_for(more) - class.slabs_for(0);
         }
-        extra
+        slabs * SLAB + side
     }
 
-    /// Reserves pages; those of a released sequence must be handed back with [`PagePool::unreserve`].
+    /// Reserves pages and `side` bytes beside them; those of a released sequence must be handed back with [`PagePool::unreserve`].
     ///
     /// # Errors
     /// Bytes wanted and free, if the limit would be passed.
-    pub fn reserve(&mut self, want: &[(ClassId, usize)]) -> Result<()> {
-        let extra = self.extra_slabs(want) * SLAB;
+    pub fn reserve(&mut self, want: &[(ClassId, usize)], side: usize) -> Result<()> {
+        let extra = self.extra_bytes(want, side);
         let free = self.free_bytes();
         if extra > free {
-            let bytes: usize = want.iter().map(|(id, n)| self.page_bytes(*id) * n).sum();
+            let pages: usize = want.iter().map(|(id, n)| self.page_bytes(*id) * n).sum();
+            let bytes = pages + side;
             let message = format!(
                 "KV pages of {} are wanted, {} of {} are free; lower the batch, the prompt length or the new tokens, or \
                  choose a smaller page format",
@@ -139,19 +143,21 @@ impl PagePool {
         for (id, n) in want {
             self.classes[id.0].reserved += n;
         }
+        self.side += side;
         Ok(())
     }
 
     /// Whether [`PagePool::reserve`] would succeed.
-    pub fn fits(&self, want: &[(ClassId, usize)]) -> bool {
-        self.extra_slabs(want) * SLAB <= self.free_bytes()
+    pub fn fits(&self, want: &[(ClassId, usize)], side: usize) -> bool {
+        self.extra_bytes(want, side) <= self.free_bytes()
     }
 
     /// Gives reservations back.
-    pub fn unreserve(&mut self, want: &[(ClassId, usize)]) {
+    pub fn unreserve(&mut self, want: &[(ClassId, usize)], side: usize) {
         for (id, n) in want {
             self.classes[id.0].reserved -= n;
         }
+        self.side -= side;
     }
 
     /// Hands out a page of a reserved kind. The content is whatever its last owner left.
@@ -186,7 +192,7 @@ impl PagePool {
     fn open_slab(&mut self, class: ClassId) -> Result<()> {
         let slab = match self.slabs.iter().position(|(_, owner)| owner.is_none()) {
             Some(slab) => slab,
-            None if self.slabs.len() < self.limit_slabs => {
+            None if (self.slabs.len() + 1) * SLAB <= self.limit_bytes => {
                 self.slabs.push((0, None));
                 self.slabs.len() - 1
             }

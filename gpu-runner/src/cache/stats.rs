@@ -1,11 +1,12 @@
 //! What a sequence's cache came to, and the witness: whether the compressor acted as it had to.
 
 use serde::Serialize;
+use serde_json::{json, Value};
 
 use super::layout::Layout;
-use super::table::Sequence;
+use super::table::{Sequence, Store};
 use super::LayerPlan;
-use crate::compress::{Budget, Resolved, Selection, StepRule};
+use crate::compress::{Kept, PromptEnd, Resolved, When};
 use crate::model::Shape;
 use crate::{Error, Result};
 
@@ -22,7 +23,11 @@ pub struct KvStats {
     pub kept_max: usize,
     /// Their mean per layer.
     pub kept_layers: Vec<f64>,
-    /// Bytes allocated to the sequence at its end: whole pages, window, positions.
+    /// Entries that the selection at the prompt's end left, where they differ by layer (a number each) or by kv head (a
+    /// list each).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budgets: Option<Vec<Value>>,
+    /// Bytes allocated to the sequence at its end: whole pages, window, positions, scores, queries.
     pub bytes_end: usize,
     /// The most bytes that were ever allocated to it.
     pub bytes_peak: usize,
@@ -67,7 +72,8 @@ impl KvStats {
             kept_min: held.iter().copied().min().unwrap_or(0),
             kept_max: held.iter().copied().max().unwrap_or(0),
             kept_layers: held.chunks(shape.kv_heads).map(mean).collect(),
-            bytes_end: sequence.bytes,
+            budgets: budgets(stores, shape.kv_heads),
+            bytes_end: sequence.bytes(),
             bytes_peak: sequence.bytes_peak,
             bytes_f16: seen * 4 * shape.layers * shape.kv_heads * shape.head_dim,
             bytes_ideal: layouts()
@@ -86,6 +92,20 @@ impl KvStats {
     }
 }
 
+fn budgets(stores: &[Store], kv_heads: usize) -> Option<Vec<Value>> {
+    let all: Vec<usize> = stores.iter().filter_map(|s| s.budget).collect();
+    if all.len() < stores.len() || all.iter().all(|b| *b == all[0]) {
+        return None;
+    }
+    let layers = || all.chunks_exact(kv_heads);
+    let by_layer = layers().all(|heads| heads.iter().all(|b| *b == heads[0]));
+    Some(
+        layers()
+            .map(|heads| if by_layer { json!(heads[0]) } else { json!(heads) })
+            .collect(),
+    )
+}
+
 fn mean(counts: &[usize]) -> f64 {
     counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64
 }
@@ -98,53 +118,93 @@ fn counted(layout: &Layout, k_paged: usize, v_paged: usize) -> (usize, usize) {
     )
 }
 
+/// Entries that the stores of one layer hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// So many in every kv head.
+    Each(usize),
+    /// So many over all kv heads, at least `.0` and at most `.1`.
+    Total(usize, usize),
+}
+
 /// What must have happened to the stores of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// Entries held.
-    pub held: usize,
-    /// Entries with quantised K.
-    pub sealed_k: usize,
-    /// Entries with quantised V.
-    pub sealed_v: usize,
+    pub held: Held,
+    /// Whether a selection may have taken entries of the f16 window, so that more are sealed than by the schedule.
+    pub sealed_more: bool,
 }
 
 /// Computes from the prompt's length, the tokens seen and the effective configuration alone what every store of a
 /// layer must hold.
-pub fn expected(compressor: &Resolved, layer: usize, layout: &Layout, prompt: usize, seen: usize) -> Expected {
-    let budget = compressor.method.budget(&compressor.params, layer);
-    let bound = |rule_drops: bool, n: usize| match budget {
-        Budget::Tokens { sinks, recent } if rule_drops => n.min(sinks + recent),
-        _ => n,
-    };
-    let selects = compressor.method.after_prefill(&compressor.params) != Selection::KeepAll;
+pub fn expected(compressor: &Resolved, shape: Shape, layer: usize, prompt: usize, seen: usize) -> Expected {
+    let layout = compressor.layout(layer, shape);
     let steps = seen.saturating_sub(prompt);
-    let after_prompt = bound(selects, prompt.min(seen));
-    // One drop a step keeps a store at its bound, and below it nothing is due.
-    let held = match compressor.method.after_step(&compressor.params) {
-        StepRule::Nothing => after_prompt + steps,
-        StepRule::Ring => bound(true, after_prompt + steps),
+    let mut expected = Expected {
+        held: Held::Each(seen),
+        sealed_more: false,
     };
-    let (sealed_k, sealed_v) = layout.sealed(held);
-    Expected {
-        held,
-        sealed_k,
-        sealed_v,
+    let Some((evictor, eviction)) = compressor.evictor.as_ref().zip(compressor.eviction()) else {
+        return expected;
+    };
+    let window = layout.k_flush.room().max(layout.v_flush.room());
+    expected.sealed_more =
+        layout.has_window() && matches!(eviction.when, When::Interval(_)) && eviction.recent < window;
+    let prompt = prompt.min(seen);
+    let mut n = prompt;
+    if eviction.at_prompt && n > eviction.budget {
+        let at = PromptEnd { shape, layer, prompt };
+        match evictor.method.kept(&evictor.params, at) {
+            Kept::Each(kept) => n = kept.min(n),
+            Kept::Total { least, most } => {
+                // A total is shared out at a prompt's end only; the stores grow from there.
+                let (grown, all) = (shape.kv_heads * steps, shape.kv_heads * prompt);
+                expected.held = Held::Total(least.min(all) + grown, most.min(all) + grown);
+                return expected;
+            }
+        }
     }
+    for t in 1..=steps {
+        n += 1;
+        if eviction.when.due(t) && n > eviction.budget {
+            n = eviction.budget;
+        }
+    }
+    expected.held = Held::Each(n);
+    expected
 }
 
-/// Compares what happened in a layer's store with what had to happen.
+/// Compares what the stores of a layer hold, (entries, sealed K, sealed V) each, with what they have to.
 ///
 /// # Errors
 /// `witness_failed`: a bug of the engine, never a result.
-pub fn witness(compressor: &Resolved, layer: usize, had: Expected, found: Expected) -> Result<()> {
-    if had == found {
+pub fn witness(
+    compressor: &Resolved,
+    layer: usize,
+    layout: &Layout,
+    expected: Expected,
+    found: &[(usize, usize, usize)],
+) -> Result<()> {
+    let total: usize = found.iter().map(|f| f.0).sum();
+    let held = match expected.held {
+        Held::Each(n) => found.iter().all(|f| f.0 == n),
+        Held::Total(least, most) => (least..=most).contains(&total),
+    };
+    let sealed = found.iter().all(|&(n, k, v)| {
+        let (had_k, had_v) = layout.sealed(n);
+        match expected.sealed_more {
+            true => k >= had_k && v >= had_v,
+            false => (k, v) == (had_k, had_v),
+        }
+    });
+    if held && sealed {
         return Ok(());
     }
     let message = format!(
-        "{} had to leave {} entries with {} K and {} V sealed in layer {layer}, but left {} with {} and {}; this is a \
-         bug of the engine, please report it",
-        compressor.effective, had.held, had.sealed_k, had.sealed_v, found.held, found.sealed_k, found.sealed_v
+        "{} had to leave {:?} entries in layer {layer}, sealed on its schedule, but left (entries, sealed K, sealed V) \
+         {found:?}; this is a bug of the engine, please report it",
+        compressor.effective, expected.held
     );
     Err(Error::Compressor {
         code: "witness_failed",
@@ -153,17 +213,18 @@ pub fn witness(compressor: &Resolved, layer: usize, had: Expected, found: Expect
 }
 
 pub(super) fn check(sequence: &Sequence, compressor: &Resolved, shape: Shape, plans: &[LayerPlan]) -> Result<()> {
-    for (i, store) in sequence.stores.iter().enumerate() {
-        let layer = i / shape.kv_heads;
+    for (layer, stores) in sequence.stores.chunks_exact(shape.kv_heads).enumerate() {
         let layout = &plans[layer].layout;
-        let (sealed_k, sealed_v) = counted(layout, store.k_paged, store.v_paged);
-        let found = Expected {
-            held: store.n,
-            sealed_k,
-            sealed_v,
-        };
-        let had = expected(compressor, layer, layout, sequence.prompt, store.seen);
-        witness(compressor, layer, had, found)?;
+        let found: Vec<_> = stores
+            .iter()
+            .map(|store| {
+                let (k, v) = counted(layout, store.k_paged, store.v_paged);
+                (store.n, k, v)
+            })
+            .collect();
+        let seen = stores.first().map_or(0, |s| s.seen);
+        let had = expected(compressor, shape, layer, sequence.prompt, seen);
+        witness(compressor, layer, layout, had, &found)?;
     }
     Ok(())
 }

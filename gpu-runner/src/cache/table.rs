@@ -1,29 +1,46 @@
 //! Page tables: what each (sequence, layer, kv head) holds, and where.
 //!
-//! Ids and counts only. A *place* is where an entry lies: place p is row p mod P of page p / P. Places equal ranks
-//! until a ring starts to reuse them; from then on `newest` says where the ring stands.
+//! Ids, counts and the small arrays that go with entries: original positions, attention sums, queries. A *place* is the
+//! index of an entry: of those in pages, place p is row p mod P of page p / P; those of an f16 window follow. Places equal
+//! ranks until a dropped entry's place is reused; under slot positions that is a ring, and `newest` says where it stands.
 
 use std::collections::VecDeque;
+
+use half::f16;
 
 use super::layout::WINDOW_TOKENS;
 use super::pool::PageId;
 
-/// The f16 tail: entry t is row t mod 64 of the page for t / 64. Pages that hold no entry go back to the pool.
+/// The f16 tail: ticket t (a place plus the entries that were dropped in front of the window) is row t mod 64 of the page
+/// for t / 64. Pages that hold no entry go back to the pool.
 #[derive(Debug, Default, Clone)]
 pub struct Window {
     /// Pages in order of entries.
     pub pages: VecDeque<PageId>,
     /// Which t / 64 the first page is for.
     pub first: usize,
+    /// What is added to a place to get its ticket.
+    pub shift: usize,
 }
 
 impl Window {
-    /// Page and row of entry t.
+    /// Page and row of the entry at a place.
     ///
     /// # Panics
     /// If the entry is not in the window.
-    pub fn at(&self, t: usize) -> (PageId, usize) {
+    pub fn at(&self, place: usize) -> (PageId, usize) {
+        let t = place + self.shift;
         (self.pages[t / WINDOW_TOKENS - self.first], t % WINDOW_TOKENS)
+    }
+}
+
+impl Window {
+    /// The first ticket of the last page.
+    pub(super) fn last_first(&self) -> Option<usize> {
+        self.pages
+            .len()
+            .checked_sub(1)
+            .map(|last| (self.first + last) * WINDOW_TOKENS)
     }
 }
 
@@ -34,6 +51,12 @@ pub struct Store {
     pub n: usize,
     /// Entries that entered since the sequence began.
     pub seen: usize,
+    /// Original positions by place; empty if nothing is ever dropped, when position = place.
+    pub positions: Vec<u32>,
+    /// Attention sums by place, for methods that read them after the prompt.
+    pub sums: Vec<f32>,
+    /// Entries that the selection at the prompt's end was to leave, if one was due.
+    pub budget: Option<usize>,
     /// Entries 0.. whose K lies in pages.
     pub k_paged: usize,
     /// Entries 0.. whose V lies in pages.
@@ -52,7 +75,7 @@ pub struct Store {
     pub selections: usize,
     /// Decode forward of the first drop, 0 = after the prompt.
     pub first_drop: Option<usize>,
-    /// Per entry, how often K and V were sealed; filled only while seals are audited.
+    /// By original position, how often K and V were sealed; filled only while seals are audited.
     pub seals: Vec<[u8; 2]>,
 }
 
@@ -73,10 +96,30 @@ impl Store {
         sinks + (place + length - (self.newest + 1)) % length
     }
 
+    /// Original position of the entry at a place.
+    pub fn position(&self, place: usize) -> u32 {
+        self.positions.get(place).copied().unwrap_or(place as u32)
+    }
+
+    /// Drops the entry at `victim`; the one at `last` takes its place, and those behind it move down by one.
+    pub(super) fn swap_out(&mut self, victim: usize, last: usize) {
+        self.positions[victim] = self.positions[last];
+        self.positions.remove(last);
+        if !self.sums.is_empty() {
+            self.sums[victim] = self.sums[last];
+            self.sums.remove(last);
+        }
+    }
+
     pub(super) fn drop_one(&mut self, place: usize, forward: usize) {
         self.n -= 1;
         self.hole = Some(place);
         self.note_drop(1, forward);
+    }
+
+    /// Bytes of positions and sums.
+    pub(super) fn side_bytes(&self) -> usize {
+        4 * (self.positions.len() + self.sums.len())
     }
 
     pub(super) fn note_drop(&mut self, entries: usize, forward: usize) {
@@ -85,13 +128,40 @@ impl Store {
         self.first_drop.get_or_insert(forward);
     }
 
-    pub(super) fn note_seal(&mut self, tensor: usize, entries: std::ops::Range<usize>) {
-        if self.seals.len() < entries.end {
-            self.seals.resize(entries.end, [0; 2]);
+    pub(super) fn note_seal(&mut self, tensor: usize, places: std::ops::Range<usize>) {
+        for place in places {
+            let position = self.position(place) as usize;
+            if self.seals.len() <= position {
+                self.seals.resize(position + 1, [0; 2]);
+            }
+            self.seals[position][tensor] += 1;
         }
-        for entry in entries {
-            self.seals[entry][tensor] += 1;
+    }
+}
+
+/// The last queries of one layer, for methods that score by them after the prompt: a ring of [width] rows, f16.
+#[derive(Debug, Default, Clone)]
+pub struct QueryRing {
+    rows: VecDeque<Vec<f16>>,
+}
+
+impl QueryRing {
+    /// Keeps the last `most` rows.
+    pub(super) fn push(&mut self, row: Vec<f16>, most: usize) {
+        while self.rows.len() >= most.max(1) {
+            self.rows.pop_front();
         }
+        self.rows.push_back(row);
+    }
+
+    /// Bytes of the rows.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.len() * 2).sum()
+    }
+
+    /// All rows in f32, the oldest first.
+    pub(super) fn wide(&self) -> Vec<f32> {
+        self.rows.iter().flatten().map(|x| x.to_f32()).collect()
     }
 }
 
@@ -100,14 +170,33 @@ impl Store {
 pub struct Sequence {
     /// [layers, kv_heads].
     pub stores: Vec<Store>,
+    /// Of every layer; empty for methods that read no queries after the prompt.
+    pub rings: Vec<QueryRing>,
+    /// The sample's seed.
+    pub seed: u64,
     /// Tokens of the prompt.
     pub prompt: usize,
-    /// What admission reserved, per layer: pages and window pages of a store.
+    /// What admission reserved, per layer: pages and window pages of all its stores.
     pub reserved: Vec<(usize, usize)>,
-    /// Bytes allocated now.
-    pub bytes: usize,
-    /// The most of `bytes` so far.
+    /// What admission reserved beside pages, in bytes.
+    pub reserved_side: usize,
+    /// Bytes of pages allocated now.
+    pub pages_bytes: usize,
+    /// Bytes beside pages now: positions, sums, queries.
+    pub side_bytes: usize,
+    /// The most of both so far.
     pub bytes_peak: usize,
     /// Values clamped to the range of f16 on store.
     pub clamped: u64,
+}
+
+impl Sequence {
+    /// Bytes of pages and of what lies beside them.
+    pub fn bytes(&self) -> usize {
+        self.pages_bytes + self.side_bytes
+    }
+
+    pub(super) fn note_peak(&mut self) {
+        self.bytes_peak = self.bytes_peak.max(self.bytes());
+    }
 }

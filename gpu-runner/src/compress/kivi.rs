@@ -6,6 +6,8 @@
 //!
 //! Based on: Liu et al., "KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache", arXiv 2402.02750.
 
+use serde_json::{json, Value};
+
 use super::{refusal, Alias, Bits, Compressor, Param, ParamKind, ParamValue, Params, Spec};
 use crate::cache::{Axis, Flush, Layout, Part};
 use crate::model::Shape;
@@ -22,47 +24,43 @@ static SPEC: Spec = Spec {
     family: "quant",
     section: 5,
     params: &[
-        Param {
-            name: "k_bits",
-            kind: BITS,
-            default: ParamValue::Int(2),
-            meaning: "bits of K codes; 16 stores K as f16",
-        },
-        Param {
-            name: "v_bits",
-            kind: BITS,
-            default: ParamValue::Int(2),
-            meaning: "bits of V codes; 16 stores V as f16",
-        },
-        Param {
-            name: "group",
-            kind: ParamKind::Sizes(&[32, 64, 128]),
-            default: ParamValue::Int(32),
-            meaning: "group length G: tokens for K, channels for V",
-        },
-        Param {
-            name: "window",
-            kind: ParamKind::Range(32, 4096),
-            default: ParamValue::Int(128),
-            meaning: "full-precision tail R (the paper's residual length)",
-        },
-        Param {
-            name: "v_flush",
-            kind: ParamKind::Words(&["token", "block"]),
-            default: ParamValue::Word("token"),
-            meaning: "token: V seals its oldest entry each step (published); block: V seals with K in blocks of R",
-        },
+        Param::new(
+            "k_bits",
+            BITS,
+            ParamValue::Int(2),
+            "bits of K codes; 16 stores K as f16",
+        ),
+        Param::new(
+            "v_bits",
+            BITS,
+            ParamValue::Int(2),
+            "bits of V codes; 16 stores V as f16",
+        ),
+        Param::new(
+            "group",
+            ParamKind::Sizes(&[32, 64, 128]),
+            ParamValue::Int(32),
+            "group length G: tokens for K, channels for V",
+        ),
+        Param::new(
+            "window",
+            ParamKind::Range(32, 4096),
+            ParamValue::Int(128),
+            "full-precision tail R (the paper's residual length)",
+        ),
+        Param::new(
+            "v_flush",
+            ParamKind::Words(&["token", "block"]),
+            ParamValue::Word("token"),
+            "token: V seals its oldest entry each step (published); block: V seals with K in blocks of R",
+        ),
     ],
     aliases: &[Alias {
-        param: Param {
-            name: "bits",
-            kind: BITS,
-            default: ParamValue::Int(2),
-            meaning: "k_bits and v_bits at once",
-        },
+        param: Param::new("bits", BITS, ParamValue::Int(2), "k_bits and v_bits at once"),
         stands_for: &["k_bits", "v_bits"],
         formula: false,
     }],
+    evict_at: None,
     key_form: "post_rope",
     head_granularity: "kv",
     first_token_equals_baseline: "exact",
@@ -122,6 +120,10 @@ impl Compressor for Kivi {
             return Err(refusal("head_dim_unsupported", message));
         }
         Ok(())
+    }
+
+    fn identity(&self) -> Option<Value> {
+        Some(json!({"bits": 16}))
     }
 
     fn bits(&self, params: &Params, _head_dim: usize) -> Bits {

@@ -1,7 +1,7 @@
 //! Compressors: data and pure functions, one file a method.
 //!
-//! A compressor touches no memory. It declares where bytes lie ([`Compressor::layout`]), how much may stay
-//! ([`Compressor::budget`]) and when something is dropped; the cache executes those declarations. Registry name =
+//! A compressor touches no memory. It declares where bytes lie ([`Compressor::layout`]), what is dropped and when
+//! ([`Compressor::eviction`]), and scores what it is shown ([`Compressor::score`]); the cache executes that. Registry name =
 //! module name = one algorithm for ever. Refused: methods as code that walks the cache, because every backend would
 //! then carry its own copy of each method.
 
@@ -10,13 +10,18 @@ mod none;
 mod params;
 mod policy;
 mod resolve;
+pub mod select;
 mod spec;
 mod streaming_llm;
+mod view;
 
 pub use params::{Param, ParamKind, ParamValue, Params};
-pub use policy::{Budget, Selection, StepRule};
-pub use resolve::{nearest, resolve, resolve_line, Resolved};
+pub use policy::{Eviction, Kept, PromptEnd, Reads, When};
+pub use resolve::{nearest, resolve, resolve_line, Chosen, Resolved};
 pub use spec::{Alias, Bits, Spec};
+pub use view::{HeadView, Kernels, Rows, View};
+
+use serde_json::{json, Value};
 
 use crate::cache::Layout;
 use crate::model::Shape;
@@ -30,13 +35,17 @@ pub trait Compressor: Sync {
     /// Name, parameters and origin: the registry row.
     fn spec(&self) -> &'static Spec;
 
-    /// Replaces shorthands by the parameters they stand for. `given` holds the request's values, aliases included.
+    /// Replaces shorthands by the parameters they stand for. `given` holds the request's values, aliases included, defaults
+    /// not.
     ///
     /// # Errors
     /// `param_conflict` for a shorthand next to what it replaces, `budget_too_small`.
     fn expand(&self, _given: &mut Params) -> Result<()> {
         Ok(())
     }
+
+    /// Resolves what is null after the defaults were filled in.
+    fn settle(&self, _params: &mut Params) {}
 
     /// Checks rules between parameters, and against the model's shape where one is given.
     ///
@@ -61,19 +70,38 @@ pub trait Compressor: Sync {
         Layout::f16()
     }
 
-    /// How many entries a store of a layer may hold after a selection.
-    fn budget(&self, _params: &Params, _layer: usize) -> Budget {
-        Budget::Unlimited
+    /// What is dropped and when; `None` for methods that keep all.
+    fn eviction(&self, _params: &Params) -> Option<Eviction> {
+        None
     }
 
-    /// What is dropped after the last prompt chunk.
-    fn after_prefill(&self, _params: &Params) -> Selection {
-        Selection::KeepAll
+    /// Scores of the entries of every kv head [kv_heads][n], the higher stays; one row is enough for methods with one set
+    /// a layer. Scores of protected entries are not read. A NaN fails the sample.
+    fn score(&self, _params: &Params, view: &View<'_>) -> Vec<Vec<f32>> {
+        view.heads.iter().map(|head| vec![0.0; head.positions.len()]).collect()
     }
 
-    /// What is dropped after a decode forward.
-    fn after_step(&self, _params: &Params) -> StepRule {
-        StepRule::Nothing
+    /// What a layer keeps of a prompt longer than the budget, as far as it follows without scores.
+    fn kept(&self, params: &Params, _at: PromptEnd) -> Kept {
+        Kept::Each(self.eviction(params).map_or(usize::MAX, |e| e.budget))
+    }
+
+    /// Entries that each kv head keeps of a prompt longer than the budget.
+    fn share(&self, params: &Params, at: PromptEnd, _scores: &[Vec<f32>]) -> Vec<usize> {
+        match self.kept(params, at) {
+            Kept::Each(n) => vec![n; at.shape.kv_heads],
+            Kept::Total { .. } => unreachable!("a method that shares a total out says how"),
+        }
+    }
+
+    /// Parameters under which every answer equals the baseline's bit for bit, if there are any.
+    fn identity(&self) -> Option<Value> {
+        None
+    }
+
+    /// Bits per element at the defaults, for head dimensions 64 and 128.
+    fn bits_examples(&self, defaults: &Params) -> Value {
+        json!({"d64": self.bits(defaults, 64).json(), "d128": self.bits(defaults, 128).json()})
     }
 }
 
@@ -83,7 +111,7 @@ pub fn find(name: &str) -> Option<&'static dyn Compressor> {
 }
 
 /// The registry rows, as `list --json` prints them.
-pub fn list_json() -> Vec<serde_json::Value> {
+pub fn list_json() -> Vec<Value> {
     COMPRESSORS.iter().map(|c| c.spec().row(*c)).collect()
 }
 

@@ -1,5 +1,7 @@
 //! No compression: f16 keys after RoPE, f16 values, nothing dropped. Every other method is compared with this one.
 
+use serde_json::{json, Value};
+
 use super::{Compressor, Spec};
 
 /// The baseline.
@@ -12,6 +14,7 @@ static SPEC: Spec = Spec {
     section: 3,
     params: &[],
     aliases: &[],
+    evict_at: Option::None,
     key_form: "post_rope",
     head_granularity: "kv",
     first_token_equals_baseline: "exact",
@@ -30,5 +33,9 @@ static SPEC: Spec = Spec {
 impl Compressor for None {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    fn identity(&self) -> Option<Value> {
+        Some(json!({}))
     }
 }

@@ -8,12 +8,20 @@ use super::{nearest, refusal, Spec};
 use crate::Result;
 
 /// A value of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ParamValue {
     /// A whole number.
     Int(i64),
+    /// A finite number.
+    Float(f64),
+    /// Yes or no.
+    Bool(bool),
     /// One word of a list.
     Word(&'static str),
+    /// The hash of an artefact.
+    Sha([u8; 32]),
+    /// Not given: the method resolves it, or refuses.
+    Null,
 }
 
 impl ParamValue {
@@ -21,9 +29,28 @@ impl ParamValue {
     pub fn json(self) -> Value {
         match self {
             ParamValue::Int(i) => json!(i),
+            // Whole numbers without a point, as JavaScript writes them: equal configurations must hash equal.
+            ParamValue::Float(x) if x.fract() == 0.0 && x.abs() < 1e15 => json!(x as i64),
+            ParamValue::Float(x) => json!(x),
+            ParamValue::Bool(b) => json!(b),
             ParamValue::Word(w) => json!(w),
+            ParamValue::Sha(bytes) => json!(hex(&bytes)),
+            ParamValue::Null => Value::Null,
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let digits = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    for (i, byte) in bytes.iter_mut().enumerate().filter(|_| digits) {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    digits.then_some(bytes)
 }
 
 /// What a parameter may be.
@@ -31,6 +58,12 @@ impl ParamValue {
 pub enum ParamKind {
     /// A whole number from `.0` to `.1`, both included.
     Range(i64, i64),
+    /// A number from `.0` to `.1`, both included.
+    Between(f64, f64),
+    /// Yes or no.
+    Bool,
+    /// 64 hexadecimal digits in lower case.
+    Sha256,
     /// One of these whole numbers, as a quantity.
     Sizes(&'static [i64]),
     /// One of these whole numbers, as a name.
@@ -48,32 +81,70 @@ pub struct Param {
     pub kind: ParamKind,
     /// What it is when the request does not say.
     pub default: ParamValue,
+    /// The other parameter, and its value, with which alone this one is read; it is left out of the effective config
+    /// otherwise.
+    pub read_when: Option<(&'static str, &'static str)>,
     /// One line for the reader.
     pub meaning: &'static str,
 }
 
 impl Param {
+    /// A parameter that is always read.
+    pub const fn new(name: &'static str, kind: ParamKind, default: ParamValue, meaning: &'static str) -> Param {
+        Param {
+            name,
+            kind,
+            default,
+            read_when: None,
+            meaning,
+        }
+    }
+
+    /// Read only if the parameter `name` is the word `value`.
+    pub const fn read_when(self, name: &'static str, value: &'static str) -> Param {
+        Param {
+            read_when: Some((name, value)),
+            ..self
+        }
+    }
+
     /// The schema as a registry row has it.
     pub fn json(&self) -> Value {
         let mut row = serde_json::Map::new();
         row.insert("name".into(), json!(self.name));
         let (kind, bound, limits) = match self.kind {
             ParamKind::Range(lo, hi) => ("int", "range", json!([lo, hi])),
+            ParamKind::Between(lo, hi) => ("float", "range", json!([lo, hi])),
+            ParamKind::Bool => ("bool", "", Value::Null),
+            ParamKind::Sha256 => ("sha256", "", Value::Null),
             ParamKind::Sizes(choices) => ("int", "choices", json!(choices)),
             ParamKind::Numbers(choices) => ("enum", "choices", json!(choices)),
             ParamKind::Words(choices) => ("enum", "choices", json!(choices)),
         };
         row.insert("type".into(), json!(kind));
         row.insert("default".into(), self.default.json());
-        row.insert(bound.into(), limits);
+        if !bound.is_empty() {
+            row.insert(bound.into(), limits);
+        }
+        if self.is_nullable() {
+            row.insert("nullable".into(), json!(true));
+        }
+        if let Some((name, value)) = self.read_when {
+            row.insert("read_when".into(), json!(format!("{name} == {value}")));
+        }
         row.insert("meaning".into(), json!(self.meaning));
         Value::Object(row)
+    }
+
+    /// Whether the request may say null: the method resolves it. A hash without a default must be given instead.
+    pub fn is_nullable(&self) -> bool {
+        self.default == ParamValue::Null && !matches!(self.kind, ParamKind::Sha256)
     }
 
     /// The choices as JSON, empty for a range.
     pub fn choices(&self) -> Value {
         match self.kind {
-            ParamKind::Range(..) => json!([]),
+            ParamKind::Range(..) | ParamKind::Between(..) | ParamKind::Bool | ParamKind::Sha256 => json!([]),
             ParamKind::Sizes(choices) | ParamKind::Numbers(choices) => json!(choices),
             ParamKind::Words(choices) => json!(choices),
         }
@@ -81,7 +152,7 @@ impl Param {
 }
 
 /// Values by name, in the order of names: the canonical order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Params(BTreeMap<&'static str, ParamValue>);
 
 impl Params {
@@ -112,6 +183,28 @@ impl Params {
         match self.0.get(name) {
             Some(ParamValue::Word(w)) => w,
             other => panic!("parameter {name} is {other:?}, not a word"),
+        }
+    }
+
+    /// The value of a parameter that is any number.
+    ///
+    /// # Panics
+    /// If the method has no such parameter: a slip in its own file.
+    pub fn float(&self, name: &str) -> f64 {
+        match self.0.get(name) {
+            Some(ParamValue::Float(x)) => *x,
+            other => panic!("parameter {name} is {other:?}, not a number"),
+        }
+    }
+
+    /// The value of a yes-or-no parameter.
+    ///
+    /// # Panics
+    /// If the method has no such parameter: a slip in its own file.
+    pub fn flag(&self, name: &str) -> bool {
+        match self.0.get(name) {
+            Some(ParamValue::Bool(b)) => *b,
+            other => panic!("parameter {name} is {other:?}, not true or false"),
         }
     }
 
@@ -158,6 +251,21 @@ impl Params {
         }
         self
     }
+
+    /// Only what this configuration reads.
+    pub fn effective(&self, spec: &Spec) -> Params {
+        let read = |name: &str| match spec.param(name).and_then(|p| p.read_when) {
+            Some((other, value)) => self.get(other) == Some(ParamValue::Word(value)),
+            None => true,
+        };
+        Params(
+            self.0
+                .iter()
+                .filter(|(name, _)| read(name))
+                .map(|(k, v)| (*k, *v))
+                .collect(),
+        )
+    }
 }
 
 fn unknown<'a>(spec: &Spec, key: &str, names: impl Iterator<Item = &'a str>) -> crate::Error {
@@ -177,7 +285,14 @@ fn unknown<'a>(spec: &Spec, key: &str, names: impl Iterator<Item = &'a str>) -> 
 
 fn read_value(method: &str, param: &Param, value: &Value) -> Result<ParamValue> {
     let found = match (param.kind, value.as_i64(), value.as_str()) {
+        _ if value.is_null() && param.is_nullable() => Some(ParamValue::Null),
         (ParamKind::Range(lo, hi), Some(i), _) if (lo..=hi).contains(&i) => Some(ParamValue::Int(i)),
+        (ParamKind::Between(lo, hi), ..) => {
+            let x = value.as_f64().filter(|x| (lo..=hi).contains(x));
+            x.map(ParamValue::Float)
+        }
+        (ParamKind::Bool, ..) => value.as_bool().map(ParamValue::Bool),
+        (ParamKind::Sha256, _, Some(text)) => unhex(text).map(ParamValue::Sha),
         (ParamKind::Sizes(all) | ParamKind::Numbers(all), Some(i), _) if all.contains(&i) => Some(ParamValue::Int(i)),
         (ParamKind::Words(all), _, Some(word)) => all.iter().find(|w| **w == word).map(|w| ParamValue::Word(w)),
         _ => None,
@@ -185,6 +300,9 @@ fn read_value(method: &str, param: &Param, value: &Value) -> Result<ParamValue> 
     found.ok_or_else(|| {
         let wanted = match param.kind {
             ParamKind::Range(lo, hi) => format!("a whole number from {lo} to {hi}"),
+            ParamKind::Between(lo, hi) => format!("a number from {lo} to {hi}"),
+            ParamKind::Bool => "true or false".to_owned(),
+            ParamKind::Sha256 => "a sha256, 64 hexadecimal digits in lower case".to_owned(),
             ParamKind::Sizes(all) | ParamKind::Numbers(all) => {
                 format!(
                     "one of {}",

@@ -2,18 +2,28 @@
 
 use serde_json::{json, Map, Value};
 
-use super::{find, refusal, Bits, Compressor, Params, COMPRESSORS};
+use super::{find, refusal, Bits, Compressor, Eviction, ParamValue, Params, When, COMPRESSORS};
+use crate::cache::{Flush, Layout};
 use crate::model::Shape;
 use crate::{Error, Result};
+
+/// A method with its parameters.
+#[derive(Clone)]
+pub struct Chosen {
+    /// The method.
+    pub method: &'static dyn Compressor,
+    /// Every parameter, defaults filled in.
+    pub params: Params,
+}
 
 /// A resolved configuration: every parameter present, every rule checked.
 #[derive(Clone)]
 pub struct Resolved {
-    /// The method.
-    pub method: &'static dyn Compressor,
-    /// Its parameters, defaults filled in.
-    pub params: Params,
-    /// Canonical JSON `{method: {params}}`, keys sorted. This object, not the request, is stored, hashed and compared.
+    /// What drops entries, if anything does.
+    pub evictor: Option<Chosen>,
+    /// What says how entries are stored: the quantiser, or else the one method.
+    pub storer: Chosen,
+    /// Canonical JSON, keys sorted. This object, not the request, is stored, hashed and compared.
     pub effective: Value,
     /// Values that follow from the parameters.
     pub derived: Value,
@@ -22,14 +32,42 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Registry name of the method.
-    pub fn name(&self) -> &'static str {
-        self.method.spec().name
+    /// Registry name of the method, or of both as `evictor+quantiser`.
+    pub fn name(&self) -> String {
+        let storer = self.storer.method.spec().name;
+        match &self.evictor {
+            Some(evictor) if evictor.method.spec().name != storer => {
+                format!("{}+{storer}", evictor.method.spec().name)
+            }
+            _ => storer.to_owned(),
+        }
     }
 
     /// Whether this is the baseline, which never has to act.
     pub fn is_baseline(&self) -> bool {
-        self.method.spec().family == "baseline"
+        self.storer.method.spec().family == "baseline"
+    }
+
+    /// How entries of a layer are stored.
+    pub fn layout(&self, layer: usize, shape: Shape) -> Layout {
+        self.storer.method.layout(&self.storer.params, layer, shape)
+    }
+
+    /// What is dropped and when.
+    pub fn eviction(&self) -> Option<Eviction> {
+        self.evictor.as_ref().and_then(|e| e.method.eviction(&e.params))
+    }
+
+    /// Checks rules between parameters, and against a model's shape where one is given.
+    ///
+    /// # Errors
+    /// `param_conflict`, `head_dim_unsupported`, `budget_too_small`, `compose_unsupported`.
+    pub fn check(&self, shape: Option<Shape>) -> Result<()> {
+        self.storer.method.check(&self.storer.params, shape)?;
+        match &self.evictor {
+            Some(evictor) => evictor.method.check(&evictor.params, shape),
+            None => Ok(()),
+        }
     }
 }
 
@@ -39,19 +77,40 @@ impl std::fmt::Debug for Resolved {
     }
 }
 
-/// Resolves `none` or `{method: {params}}`. With a shape, rules that need the head dimension are checked too.
+/// Resolves `none`, `{method: {params}}` or `{compose: [{evictor: {..}}, {quantiser: {..}}]}`. With a shape, rules that
+/// need the head dimension are checked too.
 ///
 /// # Errors
 /// [`Error::Compressor`] with one of the registry's codes; [`Error::BadRequest`] if `request` has none of the forms.
 pub fn resolve(request: &Value, shape: Option<Shape>) -> Result<Resolved> {
+    let composed = request
+        .as_object()
+        .filter(|o| o.len() == 1)
+        .and_then(|o| o.get("compose"));
+    match composed {
+        Some(parts) => compose(parts, shape),
+        None => single(request, shape),
+    }
+}
+
+fn single(request: &Value, shape: Option<Shape>) -> Result<Resolved> {
+    let chosen = choose(request, shape)?;
+    let evicts = chosen.method.eviction(&chosen.params).is_some();
+    Ok(Resolved {
+        effective: chosen.effective(),
+        derived: chosen.derived(),
+        bits: chosen.bits(shape),
+        evictor: evicts.then(|| chosen.clone()),
+        storer: chosen,
+    })
+}
+
+fn choose(request: &Value, shape: Option<Shape>) -> Result<Chosen> {
     let empty = Map::new();
     let (name, object) = match request {
         Value::String(name) => (name.as_str(), &empty),
         Value::Object(object) if object.len() == 1 => {
             let (name, params) = object.iter().next().expect("it has one entry");
-            if name == "compose" {
-                return Err(refuse_compose());
-            }
             match params {
                 Value::Object(params) => (name.as_str(), params),
                 _ => return Err(bad_form(request)),
@@ -65,22 +124,109 @@ pub fn resolve(request: &Value, shape: Option<Shape>) -> Result<Resolved> {
     let spec = method.spec();
     let mut given = Params::read(spec, object)?;
     method.expand(&mut given)?;
-    let params = given.with_defaults(spec);
+    let mut params = given.with_defaults(spec);
+    method.settle(&mut params);
     method.check(&params, shape)?;
-    let derived: Map<_, _> = method
-        .derived(&params)
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), json!(v)))
-        .collect();
-    // No method of the registry has bits that depend on the head dimension at a default other than 128's.
-    let bits = method.bits(&params, shape.map_or(128, |s| s.head_dim));
+    Ok(Chosen { method, params })
+}
+
+impl Chosen {
+    fn name(&self) -> &'static str {
+        self.method.spec().name
+    }
+
+    fn effective(&self) -> Value {
+        json!({self.name(): self.params.effective(self.method.spec()).json()})
+    }
+
+    fn derived(&self) -> Value {
+        let derived = self.method.derived(&self.params).into_iter();
+        Value::Object(derived.map(|(k, v)| (k.to_owned(), json!(v))).collect())
+    }
+
+    fn bits(&self, shape: Option<Shape>) -> Bits {
+        // Without a model the bits are those of head dimension 128.
+        self.method.bits(&self.params, shape.map_or(128, |s| s.head_dim))
+    }
+}
+
+/// Resolves `[{evictor: {..}}, {quantiser: {..}}]`.
+fn compose(parts: &Value, shape: Option<Shape>) -> Result<Resolved> {
+    let refuse = |message: String| Err(refusal("compose_unsupported", message));
+    let Some([first, second]) = parts.as_array().map(Vec::as_slice) else {
+        return refuse(format!(
+            "compose takes a list of two, an evictor and then a quantiser, as in [{{\"snapkv\": {{}}}}, {{\"kivi\": {{}}}}]; it \
+             has {}",
+            parts.as_array().map_or("no list".to_owned(), |list| format!("{} entries", list.len()))
+        ));
+    };
+    let (evictor, quantiser) = (choose(first, shape)?, choose(second, shape)?);
+    let (e, q) = (evictor.name(), quantiser.name());
+    let Some(eviction) = evictor.method.eviction(&evictor.params) else {
+        return refuse(format!(
+            "compose: {e} drops nothing; the first of the two must be an evictor"
+        ));
+    };
+    if !quantiser
+        .method
+        .spec()
+        .compose_role
+        .is_some_and(|role| role.starts_with("quant"))
+    {
+        return refuse(format!(
+            "compose: {q} cannot be the second of the two; take one of {}",
+            quantisers().join(", ")
+        ));
+    }
+    if evictor.params.get("positions") == Some(ParamValue::Word("slot")) {
+        return refuse(format!(
+            "compose: {e} with positions slot rotates keys at read, which quantised keys do not allow; set positions to original"
+        ));
+    }
+    // Any shape shows how entries are sealed.
+    let some = shape.unwrap_or(Shape {
+        layers: 1,
+        q_heads: 1,
+        kv_heads: 1,
+        head_dim: 128,
+    });
+    let layout = quantiser.method.layout(&quantiser.params, some.layers / 2, some);
+    let window = match (layout.k_flush, layout.v_flush) {
+        (Flush::Token(k), Flush::Token(v)) => k.max(v),
+        _ if eviction.when == When::Prefill => 0,
+        _ => {
+            return refuse(format!(
+                "compose: {q} seals entries in groups that cannot lose a member, so {e} must drop at the prompt's end only; set \
+                 evict_at to prefill, or take a quantiser that seals token by token"
+            ))
+        }
+    };
+    if eviction.when != When::Prefill && eviction.budget <= window {
+        return refuse(format!(
+            "compose: a budget of {} entries leaves nothing for {q} to seal behind its window of {window}; raise the budget \
+             above {window} or lower the window",
+            eviction.budget
+        ));
+    }
+    let mut derived = evictor.derived();
+    if let (Value::Object(all), Value::Object(more)) = (&mut derived, quantiser.derived()) {
+        all.extend(more);
+    }
     Ok(Resolved {
-        method,
-        effective: json!({name: params.json()}),
-        derived: Value::Object(derived),
-        bits,
-        params,
+        effective: json!({"compose": [evictor.effective(), quantiser.effective()]}),
+        derived,
+        bits: quantiser.bits(shape),
+        evictor: Some(evictor),
+        storer: quantiser,
     })
+}
+
+fn quantisers() -> Vec<&'static str> {
+    let specs = COMPRESSORS.iter().map(|c| c.spec());
+    specs
+        .filter(|s| s.compose_role.is_some_and(|role| role.starts_with("quant")))
+        .map(|s| s.name)
+        .collect()
 }
 
 /// Answers one line of the `resolve` command: `{compressor, shape?}` -> `{effective, derived, bits}` or
@@ -153,18 +299,10 @@ fn unknown_compressor(name: &str) -> Error {
     refusal("unknown_compressor", message)
 }
 
-fn refuse_compose() -> Error {
-    let message = format!(
-        "this engine runs one compressor at a time; replace `compose` by one of {}",
-        names().join(", ")
-    );
-    refusal("compose_unsupported", message)
-}
-
 fn bad_form(request: &Value) -> Error {
     let text: String = request.to_string().chars().take(80).collect();
     Error::BadRequest(format!(
-        "compressor {text} is neither a name nor an object {{name: {{parameters}}}}"
+        "compressor {text} is neither a name nor an object {{name: {{parameters}}}} or {{compose: [evictor, quantiser]}}"
     ))
 }
 

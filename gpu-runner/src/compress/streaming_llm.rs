@@ -6,7 +6,9 @@
 //!
 //! Based on: Xiao et al., "Efficient Streaming Language Models with Attention Sinks", arXiv 2309.17453.
 
-use super::{refusal, Alias, Budget, Compressor, Param, ParamKind, ParamValue, Params, Selection, Spec, StepRule};
+use serde_json::{json, Value};
+
+use super::{refusal, Alias, Compressor, Eviction, Param, ParamKind, ParamValue, Params, Reads, Spec, When};
 use crate::cache::{KeyForm, Layout};
 use crate::model::Shape;
 use crate::Result;
@@ -20,41 +22,42 @@ static SPEC: Spec = Spec {
     family: "evict",
     section: 7,
     params: &[
-        Param {
-            name: "sinks",
-            kind: ParamKind::Range(0, 1024),
-            default: ParamValue::Int(4),
-            meaning: "protected first tokens",
-        },
-        Param {
-            name: "recent",
-            kind: ParamKind::Range(1, 1_048_576),
-            default: ParamValue::Int(1020),
-            meaning: "last tokens kept; budget = sinks + recent",
-        },
-        Param {
-            name: "positions",
-            kind: ParamKind::Words(&["slot", "original"]),
-            default: ParamValue::Word("slot"),
-            meaning: "slot: RoPE by rank among kept entries; original: RoPE by token index",
-        },
-        Param {
-            name: "evict_at",
-            kind: ParamKind::Words(&["step", "prefill"]),
-            default: ParamValue::Word("step"),
-            meaning: "when a selection is due",
-        },
+        Param::new(
+            "sinks",
+            ParamKind::Range(0, 1024),
+            ParamValue::Int(4),
+            "protected first tokens",
+        ),
+        Param::new(
+            "recent",
+            ParamKind::Range(1, 1_048_576),
+            ParamValue::Int(1020),
+            "last tokens kept; budget = sinks + recent",
+        ),
+        Param::new(
+            "positions",
+            ParamKind::Words(&["slot", "original"]),
+            ParamValue::Word("slot"),
+            "slot: RoPE by rank among kept entries; original: RoPE by token index",
+        ),
+        Param::new(
+            "evict_at",
+            ParamKind::Words(&["step", "prefill"]),
+            ParamValue::Word("step"),
+            "when a selection is due",
+        ),
     ],
     aliases: &[Alias {
-        param: Param {
-            name: "budget",
-            kind: ParamKind::Range(1, 1_048_576 + 1024),
-            default: ParamValue::Int(1024),
-            meaning: "sinks and recent together",
-        },
+        param: Param::new(
+            "budget",
+            ParamKind::Range(1, 1_048_576 + 1024),
+            ParamValue::Int(1024),
+            "sinks and recent together",
+        ),
         stands_for: &["recent = budget - sinks"],
         formula: true,
     }],
+    evict_at: None,
     key_form: "pre_rope if positions=slot else post_rope",
     head_granularity: "layer-uniform (one set for all layers and heads)",
     first_token_equals_baseline: "exact if positions=original, else within rounding",
@@ -109,26 +112,27 @@ impl Compressor for StreamingLlm {
                 "slot" => KeyForm::PreRope,
                 _ => KeyForm::PostRope,
             },
-            positions: true,
             ..Layout::f16()
         }
     }
 
-    fn budget(&self, params: &Params, _layer: usize) -> Budget {
-        Budget::Tokens {
-            sinks: params.count("sinks"),
-            recent: params.count("recent"),
-        }
+    fn eviction(&self, params: &Params) -> Option<Eviction> {
+        let (sinks, recent) = (params.count("sinks"), params.count("recent"));
+        Some(Eviction {
+            budget: sinks + recent,
+            sinks,
+            recent,
+            when: match params.word("evict_at") {
+                "step" => When::Step,
+                _ => When::Prefill,
+            },
+            at_prompt: true,
+            reads: Reads::default(),
+            one_set: true,
+        })
     }
 
-    fn after_prefill(&self, _params: &Params) -> Selection {
-        Selection::Positions
-    }
-
-    fn after_step(&self, params: &Params) -> StepRule {
-        match params.word("evict_at") {
-            "step" => StepRule::Ring,
-            _ => StepRule::Nothing,
-        }
+    fn identity(&self) -> Option<Value> {
+        Some(json!({"positions": "original", "recent": 1_048_576}))
     }
 }

@@ -193,6 +193,10 @@ impl Driver for Answer<'_> {
         self.max_new.min(self.rules.context - self.prompt.ids.len())
     }
 
+    fn seed(&self) -> u64 {
+        self.item.seed
+    }
+
     fn admitted(&mut self, now: f64) {
         self.t_admit = Some(now);
     }

@@ -98,6 +98,10 @@ impl Driver for Scoring<'_> {
         self.continuation.len()
     }
 
+    fn seed(&self) -> u64 {
+        self.item.seed
+    }
+
     fn admitted(&mut self, _now: f64) {}
 
     fn accept(&mut self, logits: &mut [f32], _clock: &dyn Fn() -> f64) -> Option<u32> {

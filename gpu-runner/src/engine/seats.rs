@@ -10,6 +10,8 @@ pub trait Driver {
     fn prompt(&self) -> &[u32];
     /// The most tokens that may follow the prompt.
     fn max_new(&self) -> usize;
+    /// The sample's seed.
+    fn seed(&self) -> u64;
     /// The prompt is about to run.
     fn admitted(&mut self, now: f64);
     /// Takes the logits [vocab] of the newest position and says which token to feed next; `None` ends the sequence.
@@ -93,8 +95,8 @@ impl<'a, 'c, D: Driver> Seats<'a, 'c, D> {
     /// All but `out_of_memory`, which is `Ok(None)`.
     pub fn admit(&mut self, driver: usize) -> Result<Option<SeqId>> {
         let d = &self.drivers[driver];
-        let (prompt, max_new) = (d.prompt().len(), d.max_new());
-        match self.context.runner.cache()?.admit(prompt, max_new) {
+        let (prompt, max_new, seed) = (d.prompt().len(), d.max_new(), d.seed());
+        match self.context.runner.cache()?.admit(prompt, max_new, seed) {
             Ok(seq) => Ok(Some(seq)),
             Err(Error::OutOfMemory { .. }) => Ok(None),
             Err(other) => Err(other),

@@ -8,7 +8,7 @@ use super::prompt;
 use super::sampler::argmax;
 use super::seats::Outcome;
 use super::Loaded;
-use crate::cache::{expected, KvStats, SeqId};
+use crate::cache::{expected, Held, KvStats, SeqId};
 use crate::events::{self, Event, KvTotals, Measured, UsStep};
 use crate::model::{Runner, Times};
 use crate::plan::CellPlan;
@@ -210,7 +210,7 @@ impl Bench<'_> {
         let prompts = self.prompts(batch)?;
         let mut seqs: Vec<SeqId> = Vec::with_capacity(batch);
         for _ in 0..batch {
-            match self.runner.cache()?.admit(w.prompt_tokens, w.new_tokens + 1) {
+            match self.runner.cache()?.admit(w.prompt_tokens, w.new_tokens + 1, w.seed) {
                 Ok(seq) => seqs.push(seq),
                 Err(error) => {
                     self.discard(&seqs)?;
@@ -322,8 +322,14 @@ impl Bench<'_> {
         let stores: usize = (0..shape.layers)
             .map(|layer| {
                 let layout = &cache.plan(layer).layout;
-                let e = expected(&self.plan.resolved, layer, layout, w.prompt_tokens, seen);
-                shape.kv_heads * layout.payload_bytes(shape.head_dim, e.held, e.sealed_k, e.sealed_v)
+                let e = expected(&self.plan.resolved, shape, layer, w.prompt_tokens, seen);
+                // Of a total that is shared out by scores the mean reads as much.
+                let held = match e.held {
+                    Held::Each(n) => n,
+                    Held::Total(_, most) => most / shape.kv_heads,
+                };
+                let (k, v) = layout.sealed(held);
+                shape.kv_heads * layout.payload_bytes(shape.head_dim, held, k, v)
             })
             .sum();
         Ok(weights + (batch * stores) as u64)

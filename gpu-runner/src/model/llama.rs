@@ -7,6 +7,7 @@
 use super::config::Config;
 use super::rope::Rope;
 use super::weights::{TensorSource, Weights};
+use crate::backend::cpu::attention::StepWeights;
 use crate::backend::{Backend, Stored};
 use crate::cache::{KeyForm, KvCache, SeqId};
 use crate::compress::Resolved;
@@ -93,6 +94,7 @@ struct Scratch<B: Backend> {
     q: B::Buffer,
     attended: B::Buffer,
     gate_up: B::Buffer,
+    weights: StepWeights,
 }
 
 impl<B: Backend> Scratch<B> {
@@ -106,6 +108,7 @@ impl<B: Backend> Scratch<B> {
             q: backend.buffer(rows * config.q_width()),
             attended: backend.buffer(rows * config.q_width()),
             gate_up: backend.buffer(rows * 2 * config.ffn),
+            weights: StepWeights::default(),
         }
     }
 }
@@ -254,7 +257,15 @@ impl<B: Backend> Runner for Llama<B> {
         let chunk = prompt.min(PREFILL_CHUNK).max(batch);
         let row = c.qkv_rows() + 3 * c.q_width() + 3 * c.ffn + 2 * c.hidden;
         let kv = prompt * 3 * c.shape.kv_heads * c.shape.head_dim * 2;
-        ((prompt.max(batch) * c.hidden + chunk * row + batch * c.vocab) * 4 + kv) as u64
+        let scores = match self.cache.as_ref().and_then(KvCache::eviction) {
+            // Scores of a layer, row statistics, and the last queries' weights over one kv head's keys.
+            Some(e) => {
+                let window = e.prompt_queries() * (c.q_width() + c.shape.group() * prompt);
+                2 * prompt * c.shape.kv_heads + chunk * c.shape.q_heads + window
+            }
+            None => 0,
+        };
+        ((prompt.max(batch) * c.hidden + chunk * row + batch * c.vocab + scores) * 4 + kv) as u64
     }
 
     fn open(&mut self, resolved: &Resolved, limit: u64) -> Result<()> {
@@ -286,9 +297,11 @@ impl<B: Backend> Runner for Llama<B> {
         self.stored.clear();
         self.stored.push(Stored::default());
         laps.lap(&mut self.times.other);
+        let reads = cache.prompt_reads(tokens);
         let mut run = || {
             for l in 0..layers {
-                for (first, n, whole) in chunks(tokens, l + 1 == layers) {
+                // Sums over all queries need the softmax of every row, in the last layer too.
+                for (first, n, whole) in chunks(tokens, l + 1 == layers && !reads.sums) {
                     if !go_on() {
                         return Ok(false);
                     }
@@ -302,7 +315,10 @@ impl<B: Backend> Runner for Llama<B> {
                     self.stored[0].clamped += stored.clamped;
                     self.stored[0].nan |= stored.nan;
                     if whole {
-                        b.attend_prefill(&self.config, &s.q, first..first + n, kv, &mut s.attended);
+                        b.attend_prefill(&self.config, &s.q, first..first + n, kv, &mut s.attended, reads.sums);
+                    }
+                    if reads.sums || reads.queries > 0 {
+                        b.observe_prefill(&cache, &s.q, first..first + n, tokens, kv);
                     }
                     laps.lap(&mut self.times.attention);
                     if whole {
@@ -336,6 +352,7 @@ impl<B: Backend> Runner for Llama<B> {
         self.stored.clear();
         self.stored.resize(n, Stored::default());
         let mut cache = self.cache.take().ok_or_else(not_open)?;
+        let watches = cache.eviction().is_some_and(|e| e.step_weights());
         laps.lap(&mut self.times.other);
         let mut run = || {
             for l in 0..self.config.shape.layers {
@@ -343,8 +360,10 @@ impl<B: Backend> Runner for Llama<B> {
                 laps.lap(&mut self.times.linear);
                 let (b, s) = (&self.backend, &mut self.scratch);
                 b.rope_append(&mut cache, seqs, l, &s.qkv, &mut s.q, &mut self.stored)?;
-                b.attend_decode(&cache, seqs, l, &s.q, chunk, &mut s.attended, &mut self.stored);
-                b.after_step(&mut cache, seqs, l)?;
+                let (out, weights) = (&mut s.attended, watches.then_some(&mut s.weights));
+                b.attend_decode(&cache, seqs, l, &s.q, chunk, out, &mut self.stored, weights);
+                let weights = watches.then_some(&s.weights);
+                b.after_step(&mut cache, seqs, l, &s.q, weights, &mut self.stored)?;
                 laps.lap(&mut self.times.attention);
                 self.finish_layer(l, 0, n);
                 laps.lap(&mut self.times.linear);

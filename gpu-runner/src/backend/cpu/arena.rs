@@ -74,17 +74,18 @@ impl Arena {
         unsafe { std::slice::from_raw_parts_mut(self.page_ptr(page).add(at).cast(), len) }
     }
 
-    /// The u32 at byte `at` of a page.
-    pub fn u32_of(&self, page: PageId, at: usize) -> u32 {
-        let bytes = self.bytes_of(page, at, 4);
-        u32::from_le_bytes(bytes.try_into().expect("four bytes"))
-    }
-
-    /// Writes the u32 at byte `at` of a page.
-    pub fn set_u32(&mut self, page: PageId, at: usize, value: u32) {
-        assert!(page.place().1 + at + 4 <= SLAB);
-        // SAFETY: in bounds as asserted, exclusive by `&mut self`.
-        unsafe { self.page_ptr(page).add(at).cast::<[u8; 4]>().write(value.to_le_bytes()) };
+    /// Copies bytes from one page to another, or within one.
+    ///
+    /// # Panics
+    /// If a range is not within a slab.
+    pub fn copy(&mut self, from: PageId, read: usize, to: PageId, write: usize, len: usize) {
+        let source = self.bytes_of(from, read, len).as_ptr();
+        assert!(
+            to.place().1 + write + len <= crate::cache::SLAB,
+            "a row lies in one slab"
+        );
+        // SAFETY: both ranges lie in slabs that live as long as the arena; `copy` allows overlap.
+        unsafe { std::ptr::copy(source, self.page_ptr(to).add(write), len) };
     }
 }
 

@@ -5,7 +5,7 @@
 use super::shared::SharedMut;
 use super::{attention, lanes::for_isa, linear, math, Activations, Isa, PackedMatrix, Pool, Rows};
 use crate::backend::{Backend, Stored};
-use crate::cache::{KeyForm, KvCache, SeqId};
+use crate::cache::{KeyForm, KvCache, Observed, SeqId, Watched};
 use crate::compress::Resolved;
 use crate::model::config::Config;
 use crate::model::rope::Rope;
@@ -30,6 +30,10 @@ pub struct LayerKv {
     pub pre: Option<Vec<f16>>,
     /// Values.
     pub v: Vec<f16>,
+    /// What methods score the prompt by.
+    pub observed: Observed,
+    /// log2 of the sum of 2^score of the rows of the newest chunk [rows, q_heads].
+    pub lse: Vec<f32>,
 }
 
 impl Cpu {
@@ -124,6 +128,8 @@ impl Backend for Cpu {
             k: vec![f16::ZERO; len],
             pre: pre_rope.then(|| vec![f16::ZERO; len]),
             v: vec![f16::ZERO; len],
+            observed: Observed::default(),
+            lse: Vec::new(),
         }
     }
 
@@ -223,9 +229,18 @@ impl Backend for Cpu {
         }
     }
 
-    fn attend_prefill(&self, config: &Config, q: &Vec<f32>, rows: Range<usize>, kv: &LayerKv, out: &mut Vec<f32>) {
+    fn attend_prefill(
+        &self,
+        config: &Config,
+        q: &Vec<f32>,
+        rows: Range<usize>,
+        kv: &mut LayerKv,
+        out: &mut Vec<f32>,
+        statistics: bool,
+    ) {
         let (q_width, kv_width) = widths(config.shape);
         let (len, seen) = (rows.len() * q_width, rows.end * kv_width);
+        kv.lse.resize(rows.len() * config.shape.q_heads, 0.0);
         attention::prefill(
             &self.pool,
             self.isa,
@@ -235,13 +250,45 @@ impl Backend for Cpu {
             &kv.k[..seen],
             &kv.v[..seen],
             &mut out[..len],
+            statistics.then_some(&mut kv.lse),
         );
+    }
+
+    fn observe_prefill(&self, cache: &KvCache, q: &Vec<f32>, rows: Range<usize>, tokens: usize, kv: &mut LayerKv) {
+        let (shape, reads) = (cache.shape(), cache.prompt_reads(tokens));
+        let (q_width, kv_width) = widths(shape);
+        let observed = &mut kv.observed;
+        if rows.start == 0 {
+            observed.queries.clear();
+            observed.sums.clear();
+            observed
+                .sums
+                .resize(if reads.sums { shape.kv_heads * tokens } else { 0 }, 0.0);
+        }
+        // The last queries; they may span chunks.
+        let first = tokens.saturating_sub(reads.queries).max(rows.start);
+        for row in first..rows.end {
+            let q = &q[(row - rows.start) * q_width..][..q_width];
+            observed.queries.extend(q.iter().map(|x| f16::from_f32(*x)));
+        }
+        if reads.sums {
+            attention::column_sums(
+                &self.pool,
+                self.isa,
+                shape,
+                rows.clone(),
+                &q[..rows.len() * q_width],
+                &kv.k[..rows.end * kv_width],
+                &kv.lse,
+                &mut observed.sums,
+            );
+        }
     }
 
     fn store_prefill(&self, cache: &mut KvCache, seq: SeqId, layer: usize, tokens: usize, kv: &LayerKv) -> Result<()> {
         let len = tokens * widths(cache.shape()).1;
         let k = kv.pre.as_ref().unwrap_or(&kv.k);
-        cache.prefill_layer(&self.pool, seq, layer, &k[..len], &kv.v[..len])
+        cache.prefill_layer(&self.pool, seq, layer, &k[..len], &kv.v[..len], &kv.observed)
     }
 
     fn rope_append(
@@ -287,6 +334,7 @@ impl Backend for Cpu {
         chunk: usize,
         out: &mut Vec<f32>,
         stored: &mut [Stored],
+        weights: Option<&mut attention::StepWeights>,
     ) {
         let len = seqs.len() * widths(cache.shape()).0;
         let bad = attention::decode(
@@ -298,11 +346,23 @@ impl Backend for Cpu {
             &q[..len],
             chunk,
             &mut out[..len],
+            weights,
         );
         bad.into_iter().for_each(|row| stored[row].nan = true);
     }
 
-    fn after_step(&self, cache: &mut KvCache, seqs: &[SeqId], layer: usize) -> Result<()> {
-        cache.after_step(&self.pool, layer, seqs)
+    fn after_step(
+        &self,
+        cache: &mut KvCache,
+        seqs: &[SeqId],
+        layer: usize,
+        q: &Vec<f32>,
+        weights: Option<&attention::StepWeights>,
+        stored: &mut [Stored],
+    ) -> Result<()> {
+        let queries = &q[..seqs.len() * widths(cache.shape()).0];
+        let bad = cache.after_step(&self.pool, layer, seqs, &Watched { queries, weights })?;
+        bad.into_iter().for_each(|row| stored[row].nan = true);
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod arena;
 pub mod attention;
+pub mod codec;
 mod dots;
 pub mod exp2;
 pub mod forward;
@@ -14,6 +15,7 @@ pub mod math;
 pub mod matrix;
 pub mod panel;
 pub mod peak;
+pub mod scores;
 pub mod seal;
 pub mod shared;
 mod slab;

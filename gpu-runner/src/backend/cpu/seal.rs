@@ -1,13 +1,15 @@
 //! Sealing: f16 rows become codes, scales and minima in a page; bit-exact on every backend and instruction set.
 //!
 //! The group quantiser: m = f16(min x), s = f16((max x - m) / (2^b - 1)), 1 if that is 0; code = the nearest whole
-//! number, ties to even, of (x - m) / s clamped to 0..=2^b - 1, with the stored s and m and a true f32 division.
+//! number, ties to even, of (x - m) / s clamped to 0..=2^b - 1, with the stored s and m and a true f32 division. Forms of
+//! one token's vector are [`codec`]'s.
 
 use std::ops::Range;
 
 use half::f16;
 
 use super::arena::Arena;
+use super::codec;
 use super::kv_lanes::KvLanes;
 use super::lanes::{for_isa, LANES};
 use super::{Isa, Pool};
@@ -204,6 +206,20 @@ impl SealRows<'_> {
                         *row,
                         first.add(i * row_bytes),
                         params.add(i * 2 * groups),
+                    );
+                }
+            }
+            Part::Token { codec, rotation } => {
+                let param_bytes = self.part.param_row_bytes(self.head_dim);
+                let params = self.params.add(self.first * param_bytes);
+                for (i, row) in self.rows.iter().enumerate() {
+                    codec::seal::<L>(
+                        codec,
+                        rotation,
+                        self.head_dim,
+                        *row,
+                        first.add(i * row_bytes),
+                        params.add(i * param_bytes),
                     );
                 }
             }

@@ -2,19 +2,21 @@
 //!
 //! A task is (sequence, kv head, chunk of places). It computes the chunk's scores for all query heads of the group, an
 //! f32 softmax, and the weighted sum of V; chunks merge in order. Codes widen in registers. K by channel: q is scaled
-//! once a group of tokens and q·minima is one scalar a group; V by token: code·scale + minimum is exact in f32. Keys
-//! stored before RoPE are rotated in f32 to the angle of their slot.
+//! once a group of tokens and q·minima is one scalar a group; V by token: code·scale + minimum is exact in f32. Token
+//! codecs in a rotated basis: q is rotated once a task, the sum over sealed V is turned back once, and f16 entries take
+//! the plain q and join the sum after that. Keys stored before RoPE are rotated in f32 to the angle of their slot.
 
 use std::cell::Cell;
 
 use super::super::arena::Arena;
+use super::super::codec::{self, rotation};
 use super::super::kv_lanes::KvLanes;
 use super::super::lanes::{for_isa, LANES};
 use super::super::seal::Tensor;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
-use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, SeqId, Store};
+use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, Rotation, SeqId, Store, WINDOW_TOKENS};
 use crate::model::rope::Rope;
 
 /// How many places before their use rows are asked for: two runs.
@@ -26,9 +28,48 @@ const LINE: usize = 64;
 /// Places per task where results must not depend on the batch.
 pub const CHUNK: usize = 1024;
 
+/// The softmax weights of a decode step over what the cache holds.
+#[derive(Debug, Default)]
+pub struct StepWeights {
+    values: Vec<f32>,
+    /// Where each (row, kv head) begins; one more at the end.
+    starts: Vec<usize>,
+    kv_heads: usize,
+}
+
+impl StepWeights {
+    /// Of a row's kv head: [group, n], by place.
+    pub fn of(&self, row: usize, head: usize) -> &[f32] {
+        let i = row * self.kv_heads + head;
+        &self.values[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// As [`StepWeights::of`], to write.
+    pub(crate) fn of_mut(&mut self, row: usize, head: usize) -> &mut [f32] {
+        let i = row * self.kv_heads + head;
+        &mut self.values[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// Makes room for what these sequences hold.
+    pub(crate) fn resize(&mut self, cache: &KvCache, seqs: &[SeqId], layer: usize) {
+        let shape = cache.shape();
+        self.kv_heads = shape.kv_heads;
+        self.starts.clear();
+        self.starts.push(0);
+        let mut end = 0;
+        for seq in seqs {
+            for head in 0..shape.kv_heads {
+                end += shape.group() * cache.store(*seq, layer, head).n;
+                self.starts.push(end);
+            }
+        }
+        self.values.resize(end, 0.0);
+    }
+}
+
 /// Attends: q [n, q_heads, head_dim] f32, one row a sequence -> out of the same shape. `chunk` places a task (rounded
-/// up to a multiple of 64): [`CHUNK`] for results that do not depend on the batch. Returns the rows of `seqs` whose
-/// scores were not finite.
+/// up to a multiple of 64): [`CHUNK`] for results that do not depend on the batch. Leaves the softmax weights in `weights`
+/// if they are asked for. Returns the rows of `seqs` whose scores were not finite.
 ///
 /// # Panics
 /// If a shape does not fit, or a sequence has no entry.
@@ -42,7 +83,11 @@ pub fn decode(
     q: &[f32],
     chunk: usize,
     out: &mut [f32],
+    mut weights: Option<&mut StepWeights>,
 ) -> Vec<usize> {
+    if let Some(weights) = &mut weights {
+        weights.resize(cache, seqs, layer);
+    }
     let shape = cache.shape();
     let (d, g) = (shape.head_dim, shape.group());
     assert!(q.len() == seqs.len() * shape.q_heads * d && out.len() == q.len());
@@ -66,6 +111,7 @@ pub fn decode(
     }
     let mut partials = vec![0f32; tasks.len() * width];
     let target = Shared(partials.as_mut_ptr());
+    let raw = weights.as_mut().map(|w| (Shared(w.values.as_mut_ptr()), &w.starts));
     let work = |i: usize| {
         let (row, head, start, end) = tasks[i];
         let plan = cache.plan(layer);
@@ -81,6 +127,10 @@ pub fn decode(
             places: start..end,
             // Task i alone writes partial i, and `partials` outlives the region.
             out: target.at(i * width),
+            // Task i alone writes these places of its (row, head).
+            weights: raw
+                .as_ref()
+                .map(|(values, starts)| values.at(starts[row * shape.kv_heads + head])),
         };
         attend_chunk(isa, &kernel);
     };
@@ -93,6 +143,10 @@ pub fn decode(
             d,
             g,
             out,
+            chunk,
+            weights: weights
+                .as_mut()
+                .map_or(&mut [], |w| &mut w.values[w.starts[i]..w.starts[i + 1]]),
             finite: true,
         };
         merge(isa, &mut parts);
@@ -116,7 +170,7 @@ impl Shared {
     }
 }
 
-/// One task: out = [max g][sum g][V sums g, d].
+/// One task: out = [max g][sum g][V sums g, d], and the weights against the task's own maximum, if asked for.
 struct Chunk<'a> {
     arena: &'a Arena,
     store: &'a Store,
@@ -128,6 +182,8 @@ struct Chunk<'a> {
     g: usize,
     places: std::ops::Range<usize>,
     out: *mut f32,
+    /// Of the whole store: [g, n].
+    weights: Option<*mut f32>,
 }
 
 thread_local! {
@@ -209,6 +265,21 @@ impl Chunk<'_> {
                     widen_codes::<L, V>(bits, codes, tokens, rows);
                     q = scaled.as_ptr();
                 }
+                Part::Token { codec, rotation } => {
+                    if rotation != Rotation::None {
+                        if scaled_for == usize::MAX {
+                            scaled_for = 0;
+                            scaled.copy_from_slice(self.q);
+                            for q in scaled.chunks_exact_mut(d) {
+                                rotation::rotate(rotation, q);
+                            }
+                        }
+                        q = scaled.as_ptr();
+                    }
+                    let params = map.k_params + row * part.param_row_bytes(d);
+                    let params = self.arena.page_ptr(page).add(params);
+                    codec::widen::<L, V>(codec, codes, params, tokens, rows);
+                }
             }
             for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
@@ -225,7 +296,7 @@ impl Chunk<'_> {
                     *sum = s;
                 }
                 let mut score = L::sum_each(&sums);
-                if part != Part::F16 {
+                if let Part::Int { .. } = part {
                     score = score.add(L::splat(*base));
                 }
                 let at = h * stride + place - self.places.start;
@@ -258,6 +329,10 @@ impl Chunk<'_> {
             let out = self.out;
             out.add(h).write(max);
             out.add(self.g + h).write(sum.sum());
+            if let Some(weights) = self.weights {
+                let to = weights.add(h * self.store.n + self.places.start);
+                std::ptr::copy_nonoverlapping(scores.as_ptr(), to, n);
+            }
         }
     }
 
@@ -268,7 +343,14 @@ impl Chunk<'_> {
         let out = self.out.add(2 * self.g);
         std::slice::from_raw_parts_mut(out, self.g * d).fill(0.0);
         let mut place = self.places.start;
+        let rotation = self.plan.layout.v.rotation();
+        // Sealed places come first: their sum is turned back once, before f16 rows join it.
+        let mut turned = rotation != Rotation::None && place < self.store.v_paged;
         while place < self.places.end {
+            if turned && place >= self.store.v_paged {
+                turned = false;
+                self.undo::<V>(rotation, out);
+            }
             let (part, page, map, row, end) = self.run_at(place, self.store.v_paged, self.plan.layout.v);
             let tokens = end - place;
             let codes = self.arena.page_ptr(page).add(map.v_codes + row * part.row_bytes(d));
@@ -280,6 +362,11 @@ impl Chunk<'_> {
                     widen_codes::<L, V>(bits, codes, tokens, rows);
                     let params = self.arena.page_ptr(page).add(map.v_params + row * (d / group) * 4);
                     undo_scales::<L, V>(group, params, tokens, rows);
+                }
+                Part::Token { codec, .. } => {
+                    let params = map.v_params + row * part.param_row_bytes(d);
+                    let params = self.arena.page_ptr(page).add(params);
+                    codec::widen::<L, V>(codec, codes, params, tokens, rows);
                 }
             }
             let weights = weights.as_ptr().add(place - self.places.start);
@@ -297,6 +384,18 @@ impl Chunk<'_> {
                 h += heads.min(4);
             }
             place = end;
+        }
+        if turned {
+            self.undo::<V>(rotation, out);
+        }
+    }
+
+    /// Turns V sums [g, d] back into the model's basis.
+    #[inline(always)]
+    unsafe fn undo<const V: usize>(&self, rotation: Rotation, out: *mut f32) {
+        for h in 0..self.g {
+            let sum = std::slice::from_raw_parts_mut(out.add(h * V * LANES), V * LANES);
+            rotation::undo(rotation, sum);
         }
     }
 
@@ -321,14 +420,20 @@ impl Chunk<'_> {
         for at in (0..(end - place) * row_bytes).step_by(LINE) {
             L::prefetch(page.add(codes + row * row_bytes + at));
         }
-        if let Part::Int { axis, group, .. } = part {
-            let (from, bytes) = match axis {
-                Axis::Channel => (row / group * 4 * self.d, 4 * self.d),
-                Axis::Token => (row * 4 * (self.d / group), (end - place) * 4 * (self.d / group)),
-            };
-            for at in (0..bytes).step_by(LINE) {
-                L::prefetch(page.add(params + from + at));
+        let (from, bytes) = match part {
+            Part::F16 => return,
+            Part::Int {
+                axis: Axis::Channel,
+                group,
+                ..
+            } => (row / group * 4 * self.d, 4 * self.d),
+            _ => {
+                let bytes = part.param_row_bytes(self.d);
+                (row * bytes, (end - place) * bytes)
             }
+        };
+        for at in (0..bytes).step_by(LINE) {
+            L::prefetch(page.add(params + from + at));
         }
     }
 
@@ -344,7 +449,8 @@ impl Chunk<'_> {
             (part, page, &self.plan.page, place % tokens, end.min(paged))
         } else {
             let (page, row) = self.store.window.at(place);
-            (Part::F16, page, self.window, row, end)
+            // Rows of the window do not follow places after a drop, so a run can meet the end of a page.
+            (Part::F16, page, self.window, row, end.min(place + WINDOW_TOKENS - row))
         }
     }
 }
@@ -355,6 +461,9 @@ struct Merge<'a> {
     d: usize,
     g: usize,
     out: &'a mut [f32],
+    chunk: usize,
+    /// [g, n] against the maximum of each part; become softmax weights. Empty if not asked for.
+    weights: &'a mut [f32],
     finite: bool,
 }
 
@@ -388,6 +497,16 @@ unsafe fn merge_body<L: KvLanes>(merge: &mut Merge<'_>) {
         for c in (0..d).step_by(LANES) {
             let o = out.as_mut_ptr().add(c);
             L::load(o).div(L::splat(total)).store(o);
+        }
+        let n = merge.weights.len() / g;
+        for (i, part) in merge.partials.chunks_exact(width).enumerate() {
+            let end = n.min((i + 1) * merge.chunk);
+            for at in (n.min(i * merge.chunk)..end).step_by(LANES) {
+                let w = merge.weights.as_mut_ptr().add(h * n + at);
+                let scale = L::splat(part[h] - max).exp2().div(L::splat(total));
+                let count = LANES.min(end - at);
+                L::load_part(w, count).mul(scale).store_part(w, count);
+            }
         }
     }
 }

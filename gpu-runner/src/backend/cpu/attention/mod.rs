@@ -3,11 +3,13 @@
 //! Every score is one dot product of fixed order, a softmax is f32, and a result depends on the own sequence alone: not
 //! on the batch, on the thread count or on the instruction set. A GQA group shares each load of K and V.
 
+mod columns;
 mod decode;
 mod prefill;
 mod rows;
 
-pub use decode::{decode, CHUNK};
+pub use columns::column_sums;
+pub use decode::{decode, StepWeights, CHUNK};
 pub use prefill::prefill;
 
 /// 1 / sqrt(head_dim) · log2(e): scores become exponents of 2. It multiplies the f32 score, not q.

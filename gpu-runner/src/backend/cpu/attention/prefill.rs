@@ -18,7 +18,8 @@ use crate::model::Shape;
 const KEYS: usize = 128;
 
 /// Attends rows r0..r1 of one sequence: q [r1 - r0, q_heads, head_dim] f32; k (after RoPE), v [at least r1, kv_heads,
-/// head_dim] f16, of all tokens so far -> out [r1 - r0, q_heads, head_dim] f32.
+/// head_dim] f16, of all tokens so far -> out [r1 - r0, q_heads, head_dim] f32. With `lse` [r1 - r0, q_heads]: log2 of the
+/// sum of 2^score of each row, where scores are those of softmax times log2 e.
 ///
 /// # Panics
 /// If a slice does not fit the shape, or the head dimension is not 64 or 128.
@@ -32,6 +33,7 @@ pub fn prefill(
     k: &[f16],
     v: &[f16],
     out: &mut [f32],
+    lse: Option<&mut [f32]>,
 ) {
     let (d, width) = (shape.head_dim, shape.q_heads * shape.head_dim);
     assert!(q.len() == rows.len() * width && out.len() == q.len());
@@ -48,6 +50,10 @@ pub fn prefill(
     };
     let blocks = rows.len().div_ceil(block);
     let target = Shared(out.as_mut_ptr());
+    let lse = lse.map(|lse| {
+        assert!(lse.len() == rows.len() * shape.q_heads);
+        Shared(lse.as_mut_ptr())
+    });
     let task = |i: usize| {
         // The longest rows first: their tasks take longest.
         let (head, at) = (i % shape.kv_heads, (blocks - 1 - i / shape.kv_heads) * block);
@@ -60,6 +66,7 @@ pub fn prefill(
             k,
             v,
             out: target.at(at * width),
+            lse: lse.as_ref().map(|lse| lse.at(at * shape.q_heads)),
         };
         attend_block(isa, &kernel);
     };
@@ -87,6 +94,7 @@ struct Block<'a> {
     k: &'a [f16],
     v: &'a [f16],
     out: *mut f32,
+    lse: Option<*mut f32>,
 }
 
 /// Buffers of a thread: K block [d, 128], V block [128, d], outputs [M, d], maxima [M], sums [M].
@@ -150,6 +158,10 @@ impl Block<'_> {
         }
         for (i, out) in buffers.out.chunks_exact(d).enumerate() {
             let to = self.out.add(((i / g) * self.shape.q_heads + self.head * g + i % g) * d);
+            if let Some(lse) = self.lse {
+                let to = lse.add((i / g) * self.shape.q_heads + self.head * g + i % g);
+                to.write(buffers.max[i] + buffers.sum[i].log2());
+            }
             let sum = L::splat(buffers.sum[i]);
             for c in (0..d).step_by(LANES) {
                 L::load(out.as_ptr().add(c)).div(sum).store(to.add(c));

@@ -52,38 +52,102 @@ unsafe fn by_two(a: __m256, b: __m256) -> __m256 {
     _mm256_add_ps(_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b))
 }
 
+/// Sixteen codes of BITS, eight a register.
+#[inline(always)]
+unsafe fn codes<const BITS: usize>(from: *const u8) -> (__m256i, __m256i) {
+    match BITS {
+        1 => {
+            let bits = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let word = _mm256_set1_epi32(i32::from(from.cast::<u16>().read_unaligned()));
+            let high = _mm256_add_epi32(bits, _mm256_set1_epi32(8));
+            let mask = _mm256_set1_epi32(1);
+            (
+                _mm256_and_si256(_mm256_srlv_epi32(word, bits), mask),
+                _mm256_and_si256(_mm256_srlv_epi32(word, high), mask),
+            )
+        }
+        2 => {
+            let word = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            let low = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+            let high = _mm256_setr_epi32(16, 18, 20, 22, 24, 26, 28, 30);
+            let mask = _mm256_set1_epi32(3);
+            (
+                _mm256_and_si256(_mm256_srlv_epi32(word, low), mask),
+                _mm256_and_si256(_mm256_srlv_epi32(word, high), mask),
+            )
+        }
+        3 => {
+            // Eight codes are 24 bits; the upper ones are read from one byte before, so that no read leaves the six.
+            let low = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            let high = _mm256_set1_epi32(from.add(2).cast::<i32>().read_unaligned());
+            let shift = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+            let later = _mm256_add_epi32(shift, _mm256_set1_epi32(8));
+            let mask = _mm256_set1_epi32(7);
+            (
+                _mm256_and_si256(_mm256_srlv_epi32(low, shift), mask),
+                _mm256_and_si256(_mm256_srlv_epi32(high, later), mask),
+            )
+        }
+        4 => {
+            let low = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            let high = _mm256_set1_epi32(from.add(4).cast::<i32>().read_unaligned());
+            let shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+            let mask = _mm256_set1_epi32(15);
+            (
+                _mm256_and_si256(_mm256_srlv_epi32(low, shift), mask),
+                _mm256_and_si256(_mm256_srlv_epi32(high, shift), mask),
+            )
+        }
+        _ => (
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())),
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(8).cast())),
+        ),
+    }
+}
+
+/// Lanes of a table of sixteen, by eight codes: bit 3 chooses the half.
+#[inline(always)]
+unsafe fn pick(codes: __m256i, table: Avx2) -> __m256 {
+    let low = _mm256_permutevar8x32_ps(table.0, codes);
+    let high = _mm256_permutevar8x32_ps(table.1, codes);
+    _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes)))
+}
+
 impl KvLanes for Avx2 {
     const WIDE: bool = false;
 
     #[inline(always)]
     unsafe fn load_codes<const BITS: usize>(from: *const u8) -> Self {
-        let (a, b) = match BITS {
-            2 => {
-                let word = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
-                let low = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
-                let high = _mm256_setr_epi32(16, 18, 20, 22, 24, 26, 28, 30);
-                let mask = _mm256_set1_epi32(3);
-                (
-                    _mm256_and_si256(_mm256_srlv_epi32(word, low), mask),
-                    _mm256_and_si256(_mm256_srlv_epi32(word, high), mask),
-                )
-            }
-            4 => {
-                let low = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
-                let high = _mm256_set1_epi32(from.add(4).cast::<i32>().read_unaligned());
-                let shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-                let mask = _mm256_set1_epi32(15);
-                (
-                    _mm256_and_si256(_mm256_srlv_epi32(low, shift), mask),
-                    _mm256_and_si256(_mm256_srlv_epi32(high, shift), mask),
-                )
-            }
-            _ => (
-                _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())),
-                _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(8).cast())),
-            ),
-        };
+        let (a, b) = codes::<BITS>(from);
         Avx2(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b))
+    }
+
+    #[inline(always)]
+    unsafe fn look_up<const BITS: usize>(from: *const u8, table: Self) -> Self {
+        let (a, b) = codes::<BITS>(from);
+        Avx2(pick(a, table), pick(b, table))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        Avx2(
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.add(8).cast()))),
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn load_e4m3(from: *const u8) -> Self {
+        // The same bits as an f16 are the value times 2^-8: both formats have subnormals, and the bias is 8 more.
+        let bytes = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()));
+        let sign = _mm256_slli_epi16::<8>(_mm256_and_si256(bytes, _mm256_set1_epi16(0x80)));
+        let rest = _mm256_slli_epi16::<7>(_mm256_and_si256(bytes, _mm256_set1_epi16(0x7f)));
+        let halves = _mm256_or_si256(sign, rest);
+        let factor = _mm256_set1_ps(256.0);
+        Avx2(
+            _mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), factor),
+            _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256::<1>(halves)), factor),
+        )
     }
 
     #[inline(always)]

@@ -5,27 +5,66 @@ use std::arch::x86_64::*;
 use super::{KvLanes, LANES};
 use crate::backend::cpu::lanes::avx512::Avx512;
 
+/// Sixteen codes of BITS.
+#[inline(always)]
+unsafe fn codes<const BITS: usize>(from: *const u8) -> __m512i {
+    match BITS {
+        1 => {
+            let word = _mm512_set1_epi32(i32::from(from.cast::<u16>().read_unaligned()));
+            let shift = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            _mm512_and_si512(_mm512_srlv_epi32(word, shift), _mm512_set1_epi32(1))
+        }
+        2 => {
+            let word = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
+            let shift = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            _mm512_and_si512(_mm512_srlv_epi32(word, shift), _mm512_set1_epi32(3))
+        }
+        3 => {
+            // Eight codes are 24 bits; the upper ones are read from one byte before, so that no read leaves the six.
+            let low = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            let high = _mm256_set1_epi32(from.add(2).cast::<i32>().read_unaligned());
+            let words = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+            let shift = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 8, 11, 14, 17, 20, 23, 26, 29);
+            _mm512_and_si512(_mm512_srlv_epi32(words, shift), _mm512_set1_epi32(7))
+        }
+        4 => {
+            let words = _mm512_castsi128_si512(_mm_loadl_epi64(from.cast()));
+            let which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+            let shift = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+            let spread = _mm512_permutexvar_epi32(which, words);
+            _mm512_and_si512(_mm512_srlv_epi32(spread, shift), _mm512_set1_epi32(15))
+        }
+        _ => _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())),
+    }
+}
+
 impl KvLanes for Avx512 {
     const WIDE: bool = true;
 
     #[inline(always)]
     unsafe fn load_codes<const BITS: usize>(from: *const u8) -> Self {
-        let codes = match BITS {
-            2 => {
-                let word = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
-                let shift = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-                _mm512_and_si512(_mm512_srlv_epi32(word, shift), _mm512_set1_epi32(3))
-            }
-            4 => {
-                let words = _mm512_castsi128_si512(_mm_loadl_epi64(from.cast()));
-                let which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-                let shift = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-                let spread = _mm512_permutexvar_epi32(which, words);
-                _mm512_and_si512(_mm512_srlv_epi32(spread, shift), _mm512_set1_epi32(15))
-            }
-            _ => _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())),
-        };
-        Avx512(_mm512_cvtepi32_ps(codes))
+        Avx512(_mm512_cvtepi32_ps(codes::<BITS>(from)))
+    }
+
+    #[inline(always)]
+    unsafe fn look_up<const BITS: usize>(from: *const u8, table: Self) -> Self {
+        Avx512(_mm512_permutexvar_ps(codes::<BITS>(from), table.0))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        let bytes = _mm_loadu_si128(from.cast());
+        Avx512(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_e4m3(from: *const u8) -> Self {
+        // The same bits as an f16 are the value times 2^-8: both formats have subnormals, and the bias is 8 more.
+        let bytes = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast()));
+        let sign = _mm256_slli_epi16::<8>(_mm256_and_si256(bytes, _mm256_set1_epi16(0x80)));
+        let rest = _mm256_slli_epi16::<7>(_mm256_and_si256(bytes, _mm256_set1_epi16(0x7f)));
+        let halves = _mm256_or_si256(sign, rest);
+        Avx512(_mm512_mul_ps(_mm512_cvtph_ps(halves), _mm512_set1_ps(256.0)))
     }
 
     #[inline(always)]

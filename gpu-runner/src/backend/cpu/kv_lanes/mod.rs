@@ -14,8 +14,14 @@ pub(crate) trait KvLanes: Lanes {
     /// Whether there are 32 registers of sixteen lanes, for large tiles.
     const WIDE: bool;
 
-    /// Reads 16 codes of BITS (2, 4 or 8), low bits first: 2 * BITS bytes.
+    /// Reads 16 codes of BITS (1, 2, 3, 4 or 8), low bits first: 2 * BITS bytes.
     unsafe fn load_codes<const BITS: usize>(p: *const u8) -> Self;
+    /// Reads 16 codes of BITS (1 to 4) as above, each as the lane of `table` that it names.
+    unsafe fn look_up<const BITS: usize>(p: *const u8, table: Self) -> Self;
+    /// Reads 16 signed bytes as numbers.
+    unsafe fn load_i8(p: *const i8) -> Self;
+    /// Reads 16 E4M3 bytes; exact.
+    unsafe fn load_e4m3(p: *const u8) -> Self;
     /// Writes 16 whole numbers of 0..=255 as bytes.
     unsafe fn store_u8(self, p: *mut u8);
     /// Reads 8 values, each into two adjacent lanes.

@@ -1,16 +1,49 @@
 //! [`KvLanes`] in plain Rust: the meaning of every operation.
 
+use half::f16;
+
 use super::{KvLanes, LANES};
 use crate::backend::cpu::lanes::{scalar::Scalar, Lanes};
+
+/// Sixteen codes of BITS.
+#[inline(always)]
+unsafe fn codes<const BITS: usize>(from: *const u8) -> [usize; LANES] {
+    let mask = (1usize << BITS) - 1;
+    std::array::from_fn(|i| {
+        let (byte, shift) = (i * BITS / 8, i * BITS % 8);
+        let low = usize::from(from.add(byte).read()) >> shift;
+        let high = match shift + BITS > 8 {
+            true => usize::from(from.add(byte + 1).read()) << (8 - shift),
+            false => 0,
+        };
+        (low | high) & mask
+    })
+}
 
 impl KvLanes for Scalar {
     const WIDE: bool = false;
 
     #[inline(always)]
     unsafe fn load_codes<const BITS: usize>(from: *const u8) -> Self {
-        let mask = ((1u32 << BITS) - 1) as u8;
+        Scalar(codes::<BITS>(from).map(|code| code as f32))
+    }
+
+    #[inline(always)]
+    unsafe fn look_up<const BITS: usize>(from: *const u8, table: Self) -> Self {
+        Scalar(codes::<BITS>(from).map(|code| table.0[code]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        Scalar(std::array::from_fn(|i| f32::from(from.add(i).read())))
+    }
+
+    #[inline(always)]
+    unsafe fn load_e4m3(from: *const u8) -> Self {
+        // The same bits as an f16 are the value times 2^-8: both formats have subnormals, and the bias is 8 more.
         Scalar(std::array::from_fn(|i| {
-            f32::from(from.add(i * BITS / 8).read() >> (i * BITS % 8) & mask)
+            let byte = u16::from(from.add(i).read());
+            f16::from_bits((byte & 0x80) << 8 | (byte & 0x7f) << 7).to_f32() * 256.0
         }))
     }
 
