@@ -5,14 +5,22 @@
 //! module name = one algorithm for ever. Refused: methods as code that walks the cache, because every backend would
 //! then carry its own copy of each method.
 
+mod fp8_e4m3;
+mod int4_token_head;
+mod int8_token_head;
 mod kivi;
 mod none;
 mod params;
+mod per_token;
 mod policy;
+mod q4_0;
+mod q8_0;
 mod resolve;
 pub mod select;
 mod spec;
 mod streaming_llm;
+mod turboquant_mse;
+mod turboquant_vllm;
 mod view;
 
 pub use params::{Param, ParamKind, ParamValue, Params};
@@ -28,7 +36,18 @@ use crate::model::Shape;
 use crate::{Error, Result};
 
 /// Every compressor of this engine, in the order of the registry.
-pub const COMPRESSORS: &[&dyn Compressor] = &[&none::None, &kivi::Kivi, &streaming_llm::StreamingLlm];
+pub const COMPRESSORS: &[&dyn Compressor] = &[
+    &none::None,
+    &fp8_e4m3::Fp8E4m3,
+    &int8_token_head::Int8TokenHead,
+    &int4_token_head::Int4TokenHead,
+    &q8_0::Q8_0,
+    &q4_0::Q4_0,
+    &kivi::Kivi,
+    &streaming_llm::StreamingLlm,
+    &turboquant_mse::TurboquantMse,
+    &turboquant_vllm::TurboquantVllm,
+];
 
 /// One method: what it is called, which parameters it takes, and what it declares for given parameters.
 pub trait Compressor: Sync {
@@ -98,6 +117,9 @@ pub trait Compressor: Sync {
     fn identity(&self) -> Option<Value> {
         None
     }
+
+    /// Adds to the registry row what only this method has to say.
+    fn amend(&self, _row: &mut Value) {}
 
     /// Bits per element at the defaults, for head dimensions 64 and 128.
     fn bits_examples(&self, defaults: &Params) -> Value {
