@@ -5,20 +5,30 @@
 //! module name = one algorithm for ever. Refused: methods as code that walks the cache, because every backend would
 //! then carry its own copy of each method.
 
+mod ada_kv;
 mod fp8_e4m3;
+pub mod h2o;
 mod int4_token_head;
 mod int8_token_head;
+pub mod keydiff;
 mod kivi;
+mod knorm;
 mod none;
 mod params;
 mod per_token;
 mod policy;
+mod pyramidkv;
 mod q4_0;
 mod q8_0;
+pub mod r_kv;
+pub mod random;
 mod resolve;
+pub mod score;
 pub mod select;
+mod snapkv;
 mod spec;
 mod streaming_llm;
+mod tova;
 mod turboquant_mse;
 mod turboquant_vllm;
 mod view;
@@ -45,8 +55,17 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &q4_0::Q4_0,
     &kivi::Kivi,
     &streaming_llm::StreamingLlm,
+    &h2o::H2o,
+    &snapkv::SnapKv,
+    &pyramidkv::PyramidKv,
+    &ada_kv::AdaKv,
+    &tova::Tova,
+    &r_kv::RKv,
     &turboquant_mse::TurboquantMse,
     &turboquant_vllm::TurboquantVllm,
+    &random::Random,
+    &knorm::Knorm,
+    &keydiff::Keydiff,
 ];
 
 /// One method: what it is called, which parameters it takes, and what it declares for given parameters.
