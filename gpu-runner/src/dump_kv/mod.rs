@@ -53,6 +53,9 @@ pub struct Args {
     /// Greedy decode steps after the prompt.
     #[arg(long, default_value_t = 0)]
     steps: usize,
+    /// The sample's seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Leaves out the exact K, V and queries.
     #[arg(long)]
     cache_only: bool,
@@ -114,6 +117,7 @@ impl Args {
             "model": {"sha256": file.sha256()?, "layers": shape.layers, "q_heads": shape.q_heads,
                 "kv_heads": shape.kv_heads, "head_dim": shape.head_dim, "rope_base": c.rope.base},
             "backend": self.backend,
+            "seed": self.seed,
             "tokens": ids,
             "configurations": rows,
         });
@@ -123,7 +127,7 @@ impl Args {
     /// Runs one configuration and writes its folder; the answer is its row of the header.
     fn one(&self, model: &mut dyn Runner, tape: &Tape, resolved: &Resolved, ids: &[u32], to: &Path) -> Result<Value> {
         model.open(resolved, u64::MAX >> 1)?;
-        let seq = model.cache()?.admit(ids.len(), self.steps + 1, 0)?;
+        let seq = model.cache()?.admit(ids.len(), self.steps + 1, self.seed)?;
         model.prefill(seq, ids, &|| true)?;
         let mut next = argmax(model.logits(0)?);
         let mut fed = Vec::new();

@@ -7,12 +7,20 @@ use serde_json::{json, Map, Value};
 /// The budget of every evictor: below most prompts of the matrix, above every protected part.
 pub const BUDGET: usize = 40;
 
-/// The shape that configurations must fit.
+/// The shape of most tests.
 pub const SHAPE: Shape = Shape {
     layers: 4,
     q_heads: 4,
     kv_heads: 2,
     head_dim: 64,
+};
+
+/// Larger heads and groups, for the formats that need them.
+pub const WIDE: Shape = Shape {
+    layers: 3,
+    q_heads: 8,
+    kv_heads: 2,
+    head_dim: 128,
 };
 
 /// A value with which a method acts early, where the default would not.
@@ -77,7 +85,7 @@ fn is_identity(method: &dyn Compressor, params: &Map<String, Value>) -> bool {
 }
 
 /// The smallest configuration and, one at a time, every choice of every parameter, as requests.
-pub fn of(method: &dyn Compressor) -> Vec<Value> {
+pub fn of(method: &dyn Compressor, shape: Shape) -> Vec<Value> {
     let spec = method.spec();
     let base = base(method);
     let mut all = vec![base.clone()];
@@ -86,20 +94,20 @@ pub fn of(method: &dyn Compressor) -> Vec<Value> {
             let mut params = base.clone();
             params.insert(param.name.into(), value);
             // A choice may need a larger group partner, as a block that the group divides.
-            let fits = resolve(&json!({spec.name: params}), Some(SHAPE)).is_ok();
+            let fits = resolve(&json!({spec.name: params}), Some(shape)).is_ok();
             if !fits {
                 for larger in ["block", "window"] {
                     params.extend(spec.param(larger).map(|_| (larger.to_owned(), json!(128))));
                 }
             }
-            if resolve(&json!({spec.name: params}), Some(SHAPE)).is_ok() && !is_identity(method, &params) {
+            if resolve(&json!({spec.name: params}), Some(shape)).is_ok() && !is_identity(method, &params) {
                 all.push(params);
             }
         }
     }
     let mut seen = Vec::new();
     all.retain(|params| {
-        let effective = resolve(&json!({spec.name: params}), Some(SHAPE)).map(|r| r.effective);
+        let effective = resolve(&json!({spec.name: params}), Some(shape)).map(|r| r.effective);
         match effective {
             Ok(effective) if !seen.contains(&effective) => {
                 seen.push(effective);
@@ -158,7 +166,12 @@ pub fn schedules(method: &dyn Compressor) -> Vec<Value> {
 
 /// Every configuration of every row, and every pair.
 pub fn everything() -> Vec<Value> {
-    COMPRESSORS.iter().flat_map(|m| of(*m)).chain(pairs()).collect()
+    all_of(SHAPE).into_iter().chain(pairs()).collect()
+}
+
+/// Every configuration of every row that fits a shape.
+pub fn all_of(shape: Shape) -> Vec<Value> {
+    COMPRESSORS.iter().flat_map(|m| of(*m, shape)).collect()
 }
 
 /// The registry row of a single method's configuration.

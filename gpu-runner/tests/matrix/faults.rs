@@ -4,7 +4,7 @@ use gpu_runner::backend::{Backend, Stored};
 use gpu_runner::compress::When;
 use gpu_runner::Error;
 
-use super::configs::{everything, BUDGET, SHAPE};
+use super::configs::{everything, SHAPE};
 use super::feed::{Feed, Story};
 
 #[test]
@@ -26,7 +26,7 @@ fn t13_every_configuration_acts_on_a_long_sample_and_on_none_that_is_short() {
                 (350 * SHAPE.layers * SHAPE.kv_heads) as f64,
                 "{config}"
             );
-            let seq = feed.run(&mut cache, &story, BUDGET / 2, BUDGET - BUDGET / 2);
+            let seq = feed.run(&mut cache, &story, eviction.budget / 2, eviction.budget.div_ceil(2));
             let stats = cache.release(seq).unwrap();
             assert_eq!(
                 (stats.dropped, stats.selections, stats.first_drop),
