@@ -12,6 +12,14 @@ mod compress;
 mod devices;
 /// Workloads on a tiny model: endings, truncation, traces, memory, throughput, scores.
 mod engine;
+/// Methods that drop entries, end to end on the cache.
+mod evict;
+/// A plain f64 reading of the design's sections on evictors.
+mod evict_oracle;
+/// Feeds traces with queries to a cache that drops entries.
+mod evict_replay;
+/// The pure functions behind scores and budgets.
+mod evict_scores;
 /// The design's numeric examples.
 mod fixtures;
 /// Model files: getters, refusals, and thousands of damaged files.

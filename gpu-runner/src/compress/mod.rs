@@ -5,14 +5,24 @@
 //! module name = one algorithm for ever. Refused: methods as code that walks the cache, because every backend would
 //! then carry its own copy of each method.
 
+mod ada_kv;
+pub mod h2o;
+pub mod keydiff;
 mod kivi;
+mod knorm;
 mod none;
 mod params;
 mod policy;
+mod pyramidkv;
+pub mod r_kv;
+pub mod random;
 mod resolve;
+pub mod score;
 pub mod select;
+mod snapkv;
 mod spec;
 mod streaming_llm;
+mod tova;
 mod view;
 
 pub use params::{Param, ParamKind, ParamValue, Params};
@@ -28,7 +38,20 @@ use crate::model::Shape;
 use crate::{Error, Result};
 
 /// Every compressor of this engine, in the order of the registry.
-pub const COMPRESSORS: &[&dyn Compressor] = &[&none::None, &kivi::Kivi, &streaming_llm::StreamingLlm];
+pub const COMPRESSORS: &[&dyn Compressor] = &[
+    &none::None,
+    &kivi::Kivi,
+    &streaming_llm::StreamingLlm,
+    &h2o::H2o,
+    &snapkv::SnapKv,
+    &pyramidkv::PyramidKv,
+    &ada_kv::AdaKv,
+    &tova::Tova,
+    &r_kv::RKv,
+    &random::Random,
+    &knorm::Knorm,
+    &keydiff::Keydiff,
+];
 
 /// One method: what it is called, which parameters it takes, and what it declares for given parameters.
 pub trait Compressor: Sync {
