@@ -13,6 +13,7 @@ mod int8_token_head;
 pub mod keydiff;
 mod kivi;
 mod knorm;
+mod lagkv;
 mod none;
 mod params;
 mod per_token;
@@ -66,6 +67,7 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &random::Random,
     &knorm::Knorm,
     &keydiff::Keydiff,
+    &lagkv::LagKv,
 ];
 
 /// One method: what it is called, which parameters it takes, and what it declares for given parameters.
