@@ -43,6 +43,8 @@ export interface CellOptions {
   run: CellRun;
   /** The first `run.n_prompts` prompts of the set; empty for `throughput`. */
   prompts: readonly CellPrompt[];
+  /** sha256 -> local file of each artefact that `run` names. */
+  artefacts?: Record<string, string>;
   stallMs: number;
   timeoutMs: number;
   signal: AbortSignal;
@@ -84,6 +86,7 @@ export async function runCell(engine: EngineProcess, options: CellOptions): Prom
     invariant: run.invariant,
     invariant_rows: run.invariant_rows,
     workload: run.workload,
+    ...(options.artefacts ? { artefacts: options.artefacts } : {}),
   };
   const [first, ...rest] = [...chunked(items)].map((part): EngineRequest => ({ op: 'samples', cell: id, items: part }));
   const start: EngineRequest = { op: 'start', cell: id };

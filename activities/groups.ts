@@ -7,6 +7,7 @@
  */
 import { Context as ActivityContext, ApplicationFailure, type Context } from '@temporalio/activity';
 import type { JsonObject, RunGroupInput, RunGroupResult } from '../workflows/contracts.ts';
+import type { ArtefactStore } from './artefacts.ts';
 import { type CellRecord, runCell } from './cells.ts';
 import type { Db } from './database.ts';
 import type { EnginePool, WarmEngine } from './engine-pool.ts';
@@ -33,6 +34,7 @@ export interface GroupDeps {
   db: Db;
   pool: EnginePool;
   models: ModelStore;
+  artefacts: ArtefactStore;
   drain: DrainState;
   hostId: number;
   hostFacts: JsonObject;
@@ -181,10 +183,14 @@ class GroupAttempt {
 
   private async measure(claim: Claim, cell: ClaimedCell, engine: WarmEngine) {
     const prompts = await this.prompts(cell);
+    const artefacts = await this.deps.artefacts.paths(cell.run.artefacts ?? [], (sha) =>
+      this.query(() => ledger.readArtefact(this.deps.db, sha)),
+    );
     const record: CellRecord = await runCell(engine.process, {
       id: cell.key,
       run: cell.run,
       prompts,
+      ...(cell.run.artefacts ? { artefacts } : {}),
       stallMs: this.deps.stallMs,
       timeoutMs: claim.cellTimeoutMs,
       signal: this.signal,
