@@ -470,3 +470,21 @@ fn composed_with_kivi_a_prompt_counts_as_its_survivors() {
     }
     assert_eq!(checked, 4);
 }
+
+#[test]
+fn composed_with_a_token_format_the_window_is_part_of_the_budget() {
+    let fixture = fixture("compose_h2o_q4_0");
+    let replay = Replay::new(shape(1, 1, 2, 64), 510, 5);
+    let compressor = json!({"compose": [{"h2o": {"budget": 300, "recent": 150}}, {"q4_0": {"window": 64}}]});
+    let mut cache = replay.cache(&compressor);
+    let seq = replay.start(&mut cache, 500, 5, 1);
+    for (step, wanted) in fixture["expected"]["rows"].as_array().unwrap().iter().enumerate() {
+        for head in 0..2 {
+            let store = cache.store(seq, 0, head);
+            assert_eq!(store.k_paged, store.v_paged);
+            let found = json!({"entries": store.n, "quantised": store.k_paged, "window": store.n - store.k_paged});
+            assert_eq!(found, *wanted, "step {step}");
+        }
+        replay.step(&mut cache, seq, 500 + step, |_, _, _| ());
+    }
+}

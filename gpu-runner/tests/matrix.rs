@@ -4,7 +4,7 @@
 /// T21: a pair is its two parts.
 mod composed;
 /// Configurations that act on short samples, derived from schemas.
-mod configs;
+pub mod configs;
 /// T13, T24: a compressor that does not act, and numbers that are none.
 mod faults;
 /// Traces with queries, fed to a cache through the CPU backend as the forward pass does.

@@ -248,7 +248,8 @@ fn t18_evictors_keep_what_is_protected_and_change_no_kept_entry() {
                         "{what}"
                     );
                 }
-                assert!(kept.len() < seen as usize, "{what}: nothing was dropped");
+                let acted = eviction.at_prompt || (1..=step).any(|t| eviction.when.due(t));
+                assert!(kept.len() < seen as usize || !acted, "{what}: nothing was dropped");
             }
             if step < 29 {
                 feed.step(&mut cache, &[(seq, &story, 200 + step)]);

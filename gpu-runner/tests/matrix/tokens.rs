@@ -156,7 +156,7 @@ fn t13_a_cell_on_long_samples_is_not_inert() {
     let mut engine = Engine::new(&file, 2);
     for config in everything() {
         let events = engine.run(
-            generate(config.clone(), 2, "continuous", 4),
+            generate(config.clone(), 2, "continuous", 8),
             &[item("a", 330), item("b", 150)],
         );
         assert_eq!(of(&events, "finished")[0]["inert"], false, "{config}");
