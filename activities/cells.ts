@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { CellRun, JsonObject } from '../workflows/contracts.ts';
 import type { EngineProcess } from './engine-process.ts';
-import type { EngineEvent, EventOf, SampleItem } from './engine-protocol.ts';
+import type { EngineEvent, EngineRequest, EventOf, SampleItem } from './engine-protocol.ts';
 import { EngineFault } from './failures.ts';
 
 /** A prompt as the ledger hands it out; `sampleIdx` is its index in the prompt set. */
@@ -43,6 +43,8 @@ export interface CellOptions {
   run: CellRun;
   /** The first `run.n_prompts` prompts of the set; empty for `throughput`. */
   prompts: readonly CellPrompt[];
+  /** sha256 -> local file of each artefact that `run` names. */
+  artefacts?: Record<string, string>;
   stallMs: number;
   timeoutMs: number;
   signal: AbortSignal;
@@ -75,7 +77,7 @@ export function sampleItems(run: CellRun, prompts: readonly CellPrompt[]): Sampl
 export async function runCell(engine: EngineProcess, options: CellOptions): Promise<CellRecord> {
   const { id, run } = options;
   const items = sampleItems(run, options.prompts);
-  await engine.send({
+  const cell: EngineRequest = {
     op: 'cell',
     cell: id,
     compressor: run.compressor,
@@ -84,9 +86,13 @@ export async function runCell(engine: EngineProcess, options: CellOptions): Prom
     invariant: run.invariant,
     invariant_rows: run.invariant_rows,
     workload: run.workload,
-  });
-  for (const part of chunked(items)) await engine.send({ op: 'samples', cell: id, items: part });
-  await engine.send({ op: 'start', cell: id });
+    ...(options.artefacts ? { artefacts: options.artefacts } : {}),
+  };
+  const [first, ...rest] = [...chunked(items)].map((part): EngineRequest => ({ op: 'samples', cell: id, items: part }));
+  const start: EngineRequest = { op: 'start', cell: id };
+  // A small cell is one write; of a large one each part waits until the engine has taken the one before.
+  if (rest.length === 0) await engine.send(cell, ...(first ? [first] : []), start);
+  else for (const request of [cell, first!, ...rest, start]) await engine.send(request);
 
   const record: Omit<CellRecord, 'planned' | 'finished'> = { samples: [], kept: [], throughput: [], probes: [] };
   const due = new Set(items.map((item) => `${item.replicate}|${item.sample}`));

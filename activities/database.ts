@@ -55,8 +55,16 @@ class PreparingClient extends pg.Client {
   }
 }
 
+/** Names by text. Hot statements have few texts: one each, and of a commit one for each set of tables it writes. */
+const preparedNames = new Map<string, string>();
+
 function preparedName(text: string): string {
-  return `${text.slice(3, text.indexOf('\n'))} ${createHash('md5').update(text).digest('hex').slice(0, 8)}`;
+  let name = preparedNames.get(text);
+  if (name === undefined) {
+    name = `${text.slice(3, text.indexOf('\n'))} ${createHash('md5').update(text).digest('hex').slice(0, 8)}`;
+    preparedNames.set(text, name);
+  }
+  return name;
 }
 
 const pools = new WeakMap<Db, pg.Pool>();

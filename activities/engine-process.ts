@@ -37,7 +37,7 @@ export interface EngineProcess extends AsyncDisposable {
   readonly closed: Promise<EngineExit>;
   /** Nothing more will come of it: it has ended or broken the protocol. */
   readonly ended: boolean;
-  send(request: EngineRequest): Promise<void>;
+  send(...requests: EngineRequest[]): Promise<void>;
   /** The next event; throws an {@link EngineFault} on a stall, a broken protocol or the engine's end. */
   next(options: { stallMs: number; signal?: AbortSignal }): Promise<EngineEvent>;
   stderrTail(): string;
@@ -133,16 +133,17 @@ export function startEngine(command: EngineCommand, limits: EngineLimits = ENGIN
     get ended() {
       return fault !== null && queue.length === 0;
     },
-    async send(request) {
-      const line = `${JSON.stringify(request)}\n`;
-      if (Buffer.byteLength(line) > MAX_LINE_BYTES) {
+    async send(...requests) {
+      const lines = requests.map((request) => `${JSON.stringify(request)}\n`);
+      const tooLong = lines.find((line) => Buffer.byteLength(line) > MAX_LINE_BYTES);
+      if (tooLong !== undefined) {
         throw new EngineFault(
           'too_large',
-          `a request of ${Buffer.byteLength(line)} bytes is over the line limit of ${MAX_LINE_BYTES}; shorten the prompt`,
+          `a request of ${Buffer.byteLength(tooLong)} bytes is over the line limit of ${MAX_LINE_BYTES}; shorten the prompt`,
           { usable: true },
         );
       }
-      if (child.stdin.destroyed || child.stdin.write(line)) return;
+      if (child.stdin.destroyed || child.stdin.write(lines.join(''))) return;
       await Promise.race([once(child.stdin, 'drain'), closed]);
     },
     async next({ stallMs, signal }) {

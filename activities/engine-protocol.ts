@@ -38,11 +38,23 @@ export interface CellRequest {
   invariant: boolean;
   invariant_rows?: number;
   workload: EngineWorkload;
+  /** sha256 -> local file, for a compressor that names an artefact. */
+  artefacts?: Record<string, string>;
+}
+
+export interface CalibrateRequest {
+  op: 'calibrate';
+  id: string;
+  compressor: JsonObject;
+  tokens: number[][];
+  /** Where the artefact goes. */
+  out: string;
 }
 
 export type EngineRequest =
   | LoadRequest
   | CellRequest
+  | CalibrateRequest
   | { op: 'samples'; cell: string; items: SampleItem[] }
   | { op: 'start' | 'cancel'; cell: string }
   | { op: 'ping'; id: string }
@@ -100,7 +112,7 @@ const planned = z.object({
 const progress = z.object({
   event: z.literal('progress'),
   n,
-  cell: z.string(),
+  cell: z.string().nullish(),
   phase: z.string(),
   done: count,
   total: count,

@@ -26,6 +26,7 @@ export const FAILURE_KINDS = {
   exit: 'EngineCrash',
   protocol: 'EngineCrash',
   too_large: 'SpecInvalid',
+  artefact_missing: 'SpecInvalid',
   stall: 'EngineStall',
   cell_timeout: 'EngineStall',
   start: 'HostFault',

@@ -7,6 +7,7 @@
  */
 import { Context as ActivityContext, ApplicationFailure, type Context } from '@temporalio/activity';
 import type { JsonObject, RunGroupInput, RunGroupResult } from '../workflows/contracts.ts';
+import type { ArtefactStore } from './artefacts.ts';
 import { type CellRecord, runCell } from './cells.ts';
 import type { Db } from './database.ts';
 import type { EnginePool, WarmEngine } from './engine-pool.ts';
@@ -33,6 +34,7 @@ export interface GroupDeps {
   db: Db;
   pool: EnginePool;
   models: ModelStore;
+  artefacts: ArtefactStore;
   drain: DrainState;
   hostId: number;
   hostFacts: JsonObject;
@@ -64,6 +66,8 @@ class GroupAttempt {
   private heart!: Heart;
   private engine: WarmEngine | null = null;
   private engineBuildId: number | null = null;
+  /** A cell that the commit of the one before has started, and that does not run yet. */
+  private startedCell: number | null = null;
   private promptSet: { sha: string; rows: PromptRow[] } | null = null;
 
   constructor(deps: GroupDeps, input: RunGroupInput, context: Context) {
@@ -118,9 +122,10 @@ class GroupAttempt {
 
     for (const [i, cell] of cells.entries()) {
       this.heart.touch({ groupNo, cellNo: cell.cellNo });
-      const held = this.deps.drain.draining || !(await this.cell(claim, cell));
+      const held = this.deps.drain.draining || !(await this.cell(claim, cell, cells[i + 1]));
       if (held) {
         this.result.left = cells.length - i;
+        await this.unstart();
         await this.query(() => ledger.releaseGroup(this.deps.db, this.lease));
         break;
       }
@@ -129,17 +134,21 @@ class GroupAttempt {
     return this.result;
   }
 
-  /** Runs one cell to its end, done or failed; false = the sweep no longer runs. */
-  private async cell(claim: Claim, cell: ClaimedCell): Promise<boolean> {
+  /** Runs one cell to its end, done or failed, and starts the next with its commit; false = the sweep no longer runs. */
+  private async cell(claim: Claim, cell: ClaimedCell, next: ClaimedCell | undefined): Promise<boolean> {
     const fence = { sweepNo: this.input.sweepNo, cellNo: cell.cellNo, lease: this.lease.lease };
     for (let tries = cell.tries + 1; ; tries++) {
       this.signal.throwIfAborted();
       const engine = await this.warmEngine(claim, cell);
       // Counted and committed before the run: a cell that kills its worker must not be blameless.
-      if ((await this.query(() => ledger.startCell(this.deps.db, fence))) === 'held') return false;
+      const started = this.startedCell === cell.cellNo;
+      if (!started && (await this.query(() => ledger.startCell(this.deps.db, fence))) === 'held') return false;
+      this.startedCell = null;
       try {
         const { rows, provenance } = await this.measure(claim, cell, engine);
-        await this.query(() => ledger.commitCell(this.deps.db, { ...fence, ...rows, provenance }));
+        const commit = { ...fence, ...rows, provenance, next: next?.cellNo ?? null };
+        const committed = await this.query(() => ledger.commitCell(this.deps.db, commit));
+        if (committed.started) this.startedCell = commit.next;
         this.result.done++;
         return true;
       } catch (error) {
@@ -174,10 +183,14 @@ class GroupAttempt {
 
   private async measure(claim: Claim, cell: ClaimedCell, engine: WarmEngine) {
     const prompts = await this.prompts(cell);
+    const artefacts = await this.deps.artefacts.paths(cell.run.artefacts ?? [], (sha) =>
+      this.query(() => ledger.readArtefact(this.deps.db, sha)),
+    );
     const record: CellRecord = await runCell(engine.process, {
       id: cell.key,
       run: cell.run,
       prompts,
+      ...(cell.run.artefacts ? { artefacts } : {}),
       stallMs: this.deps.stallMs,
       timeoutMs: claim.cellTimeoutMs,
       signal: this.signal,
@@ -245,8 +258,20 @@ class GroupAttempt {
     }
   }
 
+  /** Takes back the start of a cell that never ran. Best effort: what stays is one try of three. */
+  private async unstart(): Promise<void> {
+    const cellNo = this.startedCell;
+    this.startedCell = null;
+    if (cellNo === null) return;
+    const fence = { sweepNo: this.input.sweepNo, cellNo, lease: this.lease.lease };
+    await unstartCell(this.deps.db, fence).catch((error: unknown) => {
+      this.context.log.warn('could not take back a start', { cellNo, error: String(error) });
+    });
+  }
+
   /** Decides what an error of the attempt means, cleans up accordingly, and returns what to throw. */
   private async ended(error: unknown): Promise<unknown> {
+    await this.unstart();
     if (this.signal.aborted) return await this.interrupted();
     if (error instanceof ledger.StaleAttempt) {
       await this.discard();

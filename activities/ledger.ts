@@ -8,6 +8,7 @@ export {
   upsertCellStats,
   upsertEstimates,
 } from './ledger/aggregates.ts';
+export { type FoundArtefact, findCalibration, hasArtefact, readArtefact, saveCalibration } from './ledger/artefacts.ts';
 export { bytesOfTokens, tokensOf } from './ledger/bytes.ts';
 export { type Committed, commitCell } from './ledger/commit.ts';
 export { LedgerRefusal, SpecConflict, StaleAttempt } from './ledger/errors.ts';

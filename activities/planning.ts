@@ -5,9 +5,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { type DatasetRef, loadDataset, type PromptLimits, type PromptSet } from '../datasets/index.ts';
-import type { JsonObject, ModelRef } from '../workflows/contracts.ts';
+import type { ModelRef } from '../workflows/contracts.ts';
 import type { ModelPlan, PromptSetPlan } from '../workflows/plan.ts';
-import type { GridCompressor, GridModel } from '../workflows/plan-grid.ts';
 import { encodeTexts, type Tokenizer } from './count-tokens.ts';
 import type { EngineCommands } from './engine-commands.ts';
 import { fileSha256, MODELS, modelCandidates, modelName } from './model-catalogue.ts';
@@ -66,26 +65,6 @@ export async function findModel(request: ModelRequest, deps: PlanningDeps): Prom
     ...(request.chat_template === undefined ? {} : { chat_template: request.chat_template }),
   };
   return { ref, facts, plan: { sha256, name, path, meta: facts.meta } };
-}
-
-/** Resolves every compressor for one model's shape; all refusals are told at once. */
-export async function resolveModel(
-  model: FoundModel,
-  compressors: JsonObject[],
-  backend: 'cpu' | 'cuda',
-  engine: EngineCommands,
-): Promise<GridModel> {
-  const asked = [{ none: {} } as JsonObject, ...compressors];
-  const answers = await engine.resolve(asked, model.facts.shape);
-  const refused = answers.flatMap((a, i) =>
-    'error' in a ? [`compressor ${JSON.stringify(asked[i])}: ${a.error}`] : [],
-  );
-  if (refused.length > 0) throw new PlanError(refused.join('\n'));
-  const [baseline, ...rest] = answers.map((a, i) => ({
-    requested: asked[i]!,
-    ...(a as Omit<GridCompressor, 'requested'>),
-  }));
-  return { ref: model.ref, bytes: model.facts.weightBytes[backend], compressors: rest, baseline: baseline! };
 }
 
 /** Data sets known by name: a reference with its file in the data folder. */

@@ -1,8 +1,14 @@
 /** What a client does to the workflows of a sweep. Rows come first (the ledger); these only make them be looked at. */
 import { type WorkflowClient, WorkflowNotFoundError } from '@temporalio/client';
-import { CONTROL_QUEUE, type SweepWorkflowResult, type WorkflowPolicy } from '../workflows/contracts.ts';
-import type { aggregateWorkflow, sweepWorkflow } from '../workflows/index.ts';
-import { aggregateWorkflowId, sweepWorkflowId, wakeSignal } from '../workflows/messages.ts';
+import {
+  type CalibrateInput,
+  type CalibrateResult,
+  CONTROL_QUEUE,
+  type SweepWorkflowResult,
+  type WorkflowPolicy,
+} from '../workflows/contracts.ts';
+import type { aggregateWorkflow, calibrateWorkflow, sweepWorkflow } from '../workflows/index.ts';
+import { aggregateWorkflowId, calibrationWorkflowId, sweepWorkflowId, wakeSignal } from '../workflows/messages.ts';
 
 /** Search attributes to set at the start; only those that the server knows, an unknown one fails the start. */
 export interface StartOptions {
@@ -50,6 +56,17 @@ export async function aggregateInBackground(client: WorkflowClient, sweepId: str
 export async function aggregateSweepNow(client: WorkflowClient, sweepId: string): Promise<void> {
   const handle = await startAggregation(client, sweepId);
   await handle.result();
+}
+
+/** Makes an artefact, or waits for the run that makes it; its token set has to be stored. */
+export async function calibrateNow(client: WorkflowClient, input: CalibrateInput): Promise<CalibrateResult> {
+  return await client.execute<typeof calibrateWorkflow>('calibrateWorkflow', {
+    workflowId: calibrationWorkflowId(input.key),
+    taskQueue: CONTROL_QUEUE,
+    args: [input],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+  });
 }
 
 async function startAggregation(client: WorkflowClient, sweepId: string) {

@@ -16,6 +16,8 @@ export interface Command {
   args?: string[];
   about: string;
   options?: CommandOption[];
+  /** Commands below this one, by their own names. */
+  commands?: readonly Command[];
   /** Returns the exit code: 0 done, 1 failed, 2 wrong use, 3 partial, 130 interrupted. */
   run(context: Context, args: (string | undefined)[], options: Options): Promise<number>;
 }

@@ -1,12 +1,14 @@
+import { calibrate } from './calibrate.ts';
 import { type Command, EXIT } from './command.ts';
 import { explainCompressor, meanBits, parametersInShort } from './compressor-text.ts';
-import { nearest } from './nearest.ts';
+import { unknownCompressor } from './nearest.ts';
 import { UsageError } from './usage-error.ts';
 
 export const compressors: Command = {
   name: 'compressors',
   args: ['[name]'],
   about: 'the compressors of this engine; with a name, all that is known of it',
+  commands: [calibrate],
   async run(context, [name]) {
     const { compressors: rows } = await context.engine.list();
     if (name === undefined) {
@@ -39,8 +41,3 @@ export const compressors: Command = {
     return EXIT.done;
   },
 };
-
-export function unknownCompressor(name: string, known: readonly string[]): string {
-  const meant = nearest(name, known);
-  return `there is no compressor '${name}'${meant ? ` (did you mean ${meant}?)` : ''}; this engine has ${known.join(', ')}`;
-}

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { insertPlan, readSweep } from '../activities/ledger.ts';
 import { wakeSweep } from '../activities/sweep-client.ts';
+import { makeArtefacts } from './artefact-index.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger } from './options.ts';
@@ -25,15 +26,20 @@ export const launch: Command = {
     { flags: '--allow-missing', about: 'launch although no worker polls a needed queue' },
   ],
   async run(context, [spec], options) {
-    const prepared = await prepareLaunch(context, spec!, options);
+    let prepared = await prepareLaunch(context, spec!, options);
     if (options.dryRun) {
       await showPlan(context, prepared, options);
       return EXIT.done;
     }
-    const { plan, notes } = prepared;
     await checkSize(context, prepared, options);
     await checkWorkers(context, prepared, options);
     const db = await context.db();
+    if (prepared.missing.length > 0) {
+      // The spec is in order by now: only then is anything made. A cell's key needs the artefact's hash.
+      await makeArtefacts(context, prepared.missing);
+      prepared = await prepareLaunch(context, spec!, options);
+    }
+    const { plan, notes } = prepared;
     const inserted = await insertPlan(db, plan, { fresh: options.fresh === true, user: context.config.user });
     for (const note of notes) context.note(`note: ${note}`);
     const total = plan.groups.reduce((sum, g) => sum + g.cells.length, 0);

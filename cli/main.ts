@@ -26,8 +26,8 @@ export async function main(
     .exitOverride()
     .configureOutput({ writeOut: (t) => streams.stdout.write(t), writeErr: (t) => streams.stderr.write(t) })
     .showHelpAfterError('(kvsweep --help lists the commands)');
-  for (const command of commands) {
-    const sub = program.command(command.name).description(command.about).exitOverride();
+  const add = (parent: Commander, command: Command) => {
+    const sub = parent.command(command.name).description(command.about).exitOverride();
     for (const arg of command.args ?? []) sub.argument(arg);
     for (const option of command.options ?? []) {
       if (option.many)
@@ -38,9 +38,12 @@ export async function main(
     sub.action(async (...given: unknown[]) => {
       // Commander passes the arguments, then the options, then itself.
       const args = given.slice(0, -2) as (string | undefined)[];
-      code = await runCommand(command, args, given.at(-2) as Options, streams, config);
+      // With commands below it, a command shares options such as --json with them.
+      code = await runCommand(command, args, sub.optsWithGlobals() as Options, streams, config);
     });
-  }
+    for (const below of command.commands ?? []) add(sub, below);
+  };
+  for (const command of commands) add(program, command);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return code;

@@ -26,3 +26,8 @@ function distance(a: string, b: string): number {
   }
   return rows[a.length]![b.length]!;
 }
+
+export function unknownCompressor(name: string, known: readonly string[]): string {
+  const meant = nearest(name, known);
+  return `there is no compressor '${name}'${meant ? ` (did you mean ${meant}?)` : ''}; this engine has ${known.join(', ')}`;
+}

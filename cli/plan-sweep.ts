@@ -1,5 +1,6 @@
 /** A checked spec -> the plan of a sweep: models found, compressors resolved, prompts loaded, cells and groups laid out. */
 import { createHash } from 'node:crypto';
+import { type ArtefactIndex, DEFAULT_CALIBRATION, type MissingCalibration } from '../activities/calibration-plan.ts';
 import { encodeTexts } from '../activities/count-tokens.ts';
 import type { EngineList } from '../activities/engine-commands.ts';
 import {
@@ -8,11 +9,11 @@ import {
   loadPromptSet,
   PlanError,
   type PlanningDeps,
-  resolveModel,
   tokenizerOf,
 } from '../activities/planning.ts';
+import { resolveModel } from '../activities/resolve-model.ts';
 import { canonicalJson } from '../workflows/canonical-json.ts';
-import type { Backend, JsonObject } from '../workflows/contracts.ts';
+import type { Backend, CellRun, JsonObject } from '../workflows/contracts.ts';
 import { expandCompressor } from '../workflows/expand-axes.ts';
 import type { CellPlan, FailureLimit, PromptSetPlan, SweepPlan } from '../workflows/plan.ts';
 import { type GridWorkload, planGrid } from '../workflows/plan-grid.ts';
@@ -30,10 +31,19 @@ export interface PlanInput {
   /** CPU or GPU name with threads: part of the key of `throughput` cells. */
   deviceClass: string;
   provenance: JsonObject;
+  /** What is stored of artefacts; null without a database. */
+  artefacts: ArtefactIndex | null;
+}
+
+export interface PlannedSweep {
+  plan: SweepPlan;
+  notes: string[];
+  /** Artefacts that have to be made before the cells that name them have a key. */
+  missing: MissingCalibration[];
 }
 
 /** @throws PlanError with a sentence per refusal */
-export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; notes: string[] }> {
+export async function planSweep(input: PlanInput): Promise<PlannedSweep> {
   const { spec, deps, backend } = input;
   const numerics = numericsOf(input.engine, backend);
   const compressors = spec.compressors.flatMap((c) => expandCompressor(c as string | JsonObject));
@@ -42,9 +52,26 @@ export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; no
     found.push(await findModel(typeof model === 'string' ? { path: model } : withoutUndefined(model), deps));
   }
   checkNames(found);
+  const queue = engineQueue(backend);
   const models = [];
-  for (const model of found) models.push(await resolveModel(model, compressors, backend, deps.engine));
-  const notes: string[] = [];
+  const missing: MissingCalibration[] = [];
+  for (const model of found) {
+    const load = { model: model.ref, backend, threads: null };
+    const resolved = await resolveModel(model, compressors, {
+      deps,
+      engine: input.engine,
+      backend,
+      artefacts: input.artefacts,
+      calibration: { ...DEFAULT_CALIBRATION, ...withoutUndefined(spec.calibration ?? {}) },
+      place: { backend, numerics, queue, engineKey: engineKey(load, input.engine) },
+    });
+    models.push(resolved.model);
+    missing.push(...resolved.missing);
+  }
+  const notes = missing.map(({ input: { model, compressor }, tokenSet }) => {
+    const made = `${tokenSet.prompts.length} x ${tokenSet.prompts[0]!.tokens!.length} tokens of ${tokenSet.dataset}`;
+    return `the artefact of ${JSON.stringify(compressor)} for ${model.name} is not made yet: launch makes it from ${made}`;
+  });
   const promptSets = new Map<string, PromptSetPlan>();
   const cells: CellPlan[] = [];
   // Prompts that are chosen or cut by token counts differ per model, so the grid is planned model by model.
@@ -78,8 +105,7 @@ export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; no
     notes.push(...planned.notes);
   }
   if (cells.length === 0) throw new PlanError('the grid is empty: batch size max needs a throughput workload');
-  const queue = engineQueue(backend);
-  const groups = planGroups(cells, (cell) => ({ queue, engineKey: engineKey(cell, input.engine) }));
+  const groups = planGroups(cells, (cell) => ({ queue, engineKey: engineKey(cell.run, input.engine) }));
   const { name: _, ...rest } = spec;
   const stored = { name: input.id, ...rest } as unknown as JsonObject;
   return {
@@ -97,6 +123,7 @@ export async function planSweep(input: PlanInput): Promise<{ plan: SweepPlan; no
       groups,
     },
     notes: [...new Set(notes)],
+    missing,
   };
 }
 
@@ -111,8 +138,10 @@ export function numericsOf(engine: EngineList, backend: Backend): string {
 }
 
 /** What a warm engine is loaded with; cells of equal keys share a process. */
-function engineKey(cell: CellPlan, engine: EngineList): string {
-  const { model, backend, threads } = cell.run;
+export function engineKey(
+  { model, backend, threads }: Pick<CellRun, 'model' | 'backend' | 'threads'>,
+  engine: EngineList,
+): string {
   return canonicalJson({
     engine: engine.build ?? engine.engine ?? null,
     model: model.sha256,

@@ -10,10 +10,11 @@ import { NoStack } from '../workers/addresses.ts';
 import type { Backend, JsonObject } from '../workflows/contracts.ts';
 import type { CellPlan, SweepPlan } from '../workflows/plan.ts';
 import { engineQueue } from '../workflows/queues.ts';
+import { artefactIndex } from './artefact-index.ts';
 import type { CommandOption, Options } from './command.ts';
 import type { Context } from './context.ts';
 import { deviceClassOf } from './device-class.ts';
-import { numericsOf, planSweep } from './plan-sweep.ts';
+import { numericsOf, type PlannedSweep, planSweep } from './plan-sweep.ts';
 import { provenance } from './provenance.ts';
 import { parseSpec } from './spec.ts';
 import { durationText, renderTable } from './table.ts';
@@ -24,10 +25,7 @@ export const PLAN_OPTIONS: CommandOption[] = [
   { flags: '--fresh', about: 'run cells again that another sweep has finished' },
 ];
 
-export interface PreparedLaunch {
-  plan: SweepPlan;
-  notes: string[];
-}
+export type PreparedLaunch = PlannedSweep;
 
 /** Reads, checks and plans a spec; nothing is written. */
 export async function prepareLaunch(context: Context, specFile: string, options: Options): Promise<PreparedLaunch> {
@@ -57,6 +55,7 @@ export async function prepareLaunch(context: Context, specFile: string, options:
     backend,
     deviceClass: deviceClassOf(devices, backend, spec.threads ?? null),
     provenance: await provenance(config, engine, specFile, text),
+    artefacts: await artefactIndex(context),
   });
 }
 

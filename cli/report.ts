@@ -19,13 +19,18 @@ export const report: Command = {
     // The chart library takes a second to load; only a report pays for it.
     const { readReport } = await import('../report/data.ts');
     const { renderReport } = await import('../report/html.ts');
-    const { threeAnswers } = await import('../report/answers.ts');
+    const { rankingLines, threeAnswers } = await import('../report/answers.ts');
+    const { ranking } = await import('../report/ranking.ts');
     const model = await readReport(db, sweepId);
     const file =
       typeof options.out === 'string' ? resolve(options.out) : join(context.config.paths.reports, `${sweepId}.html`);
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, await renderReport(model));
-    context.result({ sweep: sweepId, file, answers: threeAnswers(model) }, `report: ${file}`);
+    const ranked = rankingLines(model).slice(1);
+    context.result(
+      { sweep: sweepId, file, answers: threeAnswers(model), ranking: ranking(model)?.rows ?? null },
+      [...ranked, ...(ranked.length > 0 ? [''] : []), `report: ${file}`].join('\n'),
+    );
     return EXIT.done;
   },
 };

@@ -107,6 +107,14 @@ export const specSchema = z.strictObject({
     .min(1)
     .default([1]),
   workloads: z.array(workload).min(1),
+  /** Where artefacts of compressors (`calibration: auto`) come from. */
+  calibration: z
+    .strictObject({
+      dataset: dataset.optional(),
+      sequences: positive.max(4096).optional(),
+      tokens: positive.optional(),
+    })
+    .optional(),
   baseline_replicates: z.int().min(0).max(10).default(1),
   compressor_replicates: z
     .literal(0, 'only 0 is known: replicates of compressed cells serve the robust negatives, which this version lacks')

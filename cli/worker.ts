@@ -79,6 +79,7 @@ async function engine(context: Context, options: Options): Promise<WorkerHandle>
     databaseUrl,
     engine: { path: config.enginePath, args: ['serve'], env },
     modelFolders: config.modelFolders,
+    artefactFolder: config.paths.artefacts,
     queues: servedQueues(backend, deviceClass),
     slots: positiveInteger(options.slots, '--slots'),
     host: { name: config.host, facts: { devices, cpus: config.cpus, platform: `${process.platform}-${process.arch}` } },

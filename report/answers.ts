@@ -12,7 +12,9 @@ import type {
   ThroughputSetting,
 } from './model.ts';
 import { entryName } from './names.ts';
-import { figure, fixed, headline, list, percent, plural, ratio, whole } from './words.ts';
+import { ranking } from './ranking.ts';
+import { rankColumns, rankingWords } from './sections/ranking.ts';
+import { figure, fixed, headline, list, minus, percent, plural, ratio, whole } from './words.ts';
 
 export interface AnswerBlock {
   question: string;
@@ -61,7 +63,25 @@ export function answersText(model: ReportModel, width = 100): string {
       else lines.push(...wrap(line, width, '   - ', '     '));
     }
   }
+  lines.push(...rankingLines(model));
   return lines.join('\n').replace(/^\n+/, '');
+}
+
+/** The ranking in columns; nothing if there is none. */
+export function rankingLines(model: ReportModel): string[] {
+  const found = ranking(model);
+  if (!found) return [];
+  const columns = rankColumns(found);
+  const head = ['', 'compressor', ...columns.map((c) => c.head)];
+  const body = found.rows.map((row) => [
+    row.rank === null ? '' : `${row.rank}.`,
+    row.inert ? `${row.label} (did not act)` : row.label,
+    ...columns.map((c) => c.cell(row)),
+  ]);
+  const widths = head.map((_, i) => Math.max(...[head, ...body].map((cells) => cells[i]!.length)));
+  const line = (cells: string[]) =>
+    `   ${cells.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`;
+  return ['', `Ranking. ${rankingWords(found)}`, ...[head, ...body].map(line)];
 }
 
 function wrap(text: string, width: number, first: string, rest: string): string[] {
@@ -172,9 +192,4 @@ export function storyWords(story: Story): string {
   const tokens = `${whole(story.base.tokens)} → ${whole(story.comp.tokens)} tokens`;
   const time = story.timeRatio === null ? '' : `, ${ratio(story.timeRatio)} the time`;
   return `${tokens} (D = ${minus(fixed(story.d, 2))}${time})`;
-}
-
-/** A minus sign instead of a hyphen. */
-export function minus(text: string): string {
-  return text.replace('-', '−');
 }

@@ -7,8 +7,11 @@ import type {
   Estimated,
   EstimateName,
   GenerationSetting,
+  InertEntry,
+  MemoryEntry,
   PerplexityRow,
   ReportModel,
+  ScoreEntry,
   Story,
   SweepFacts,
   ThroughputSetting,
@@ -35,8 +38,72 @@ export async function readReport(db: Db, sweepId: string): Promise<ReportModel> 
       db,
       done.filter((line) => line.kind === 'score' && line.noise_kind === null),
     ),
+    scores: await scores(
+      db,
+      done.filter((line) => line.kind === 'generate' && line.noise_kind === null),
+    ),
+    memory: await memory(
+      db,
+      done.filter((line) => line.kind !== 'throughput' && line.noise_kind === null),
+    ),
+    inert: await inert(
+      db,
+      done.filter((line) => line.compressed === false),
+    ),
     provenance: await provenanceOf(db, sweep, done),
   };
+}
+
+/** What every row about a cell carries. */
+function nameOf(line: CellLine) {
+  const { model, label, is_baseline: isBaseline } = line;
+  return { model, label, batch: line.batch_size ?? 0, isBaseline, inert: line.compressed === false };
+}
+
+const keysOf = (lines: readonly CellLine[]) => lines.map((line) => line.cell_key);
+
+async function scores(db: Db, lines: readonly CellLine[]): Promise<ScoreEntry[]> {
+  const rows = byCell(await queries.scoreLines(db, keysOf(lines)));
+  return lines.flatMap((line) =>
+    (rows.get(line.cell_key) ?? []).map(({ metric, n, score, delta, n_worse, n_better }) => ({
+      ...nameOf(line),
+      dataset: line.dataset ?? 'prompts',
+      metric,
+      n,
+      score,
+      delta,
+      nWorse: n_worse,
+      nBetter: n_better,
+    })),
+  );
+}
+
+async function memory(db: Db, lines: readonly CellLine[]): Promise<MemoryEntry[]> {
+  const rows = byCell(await queries.memoryLines(db, keysOf(lines)));
+  return lines.flatMap((line) =>
+    (rows.get(line.cell_key) ?? []).map((row) => ({
+      ...nameOf(line),
+      bytesEnd: row.bytes_end,
+      bytesF16: row.bytes_f16,
+    })),
+  );
+}
+
+async function inert(db: Db, lines: readonly CellLine[]): Promise<InertEntry[]> {
+  const rows = byCell(await queries.longestLines(db, keysOf(lines)));
+  return lines.map((line) => {
+    const [seen] = rows.get(line.cell_key) ?? [];
+    return {
+      label: line.label,
+      batch: line.batch_size,
+      workload: line.kind,
+      dataset: line.dataset,
+      samples: seen?.samples ?? 0,
+      longest: seen?.longest ?? null,
+      effective: JSON.stringify(line.effective),
+      derived: JSON.stringify(line.derived),
+    };
+  });
 }
 
 async function sweepFacts(db: Db, sweepId: string): Promise<SweepFacts> {
@@ -284,6 +351,8 @@ async function perplexities(db: Db, lines: readonly CellLine[]): Promise<Perplex
       model: line.model,
       dataset: line.dataset ?? 'prompts',
       label: line.label,
+      batch: line.batch_size ?? 0,
+      inert: line.compressed === false,
       isBaseline: line.is_baseline,
       nTokens: row.n_tokens,
       ppl: row.ppl,

@@ -9,12 +9,14 @@ import { cacheSection } from './sections/cache.ts';
 import { latencySection } from './sections/latency.ts';
 import { lengthSection } from './sections/lengths.ts';
 import { limitsSection, provenanceSection } from './sections/provenance.ts';
+import { rankingSection } from './sections/ranking.ts';
 import { samplesSection } from './sections/samples.ts';
 import { summarySection } from './sections/summary.ts';
 import { throughputSection } from './sections/throughput.ts';
 import { CSS } from './style.ts';
 
 const SECTIONS = [
+  ['ranking', 'Ranking'],
   ['throughput', 'Throughput'],
   ['length', 'Answer length'],
   ['latency', 'Latency'],
@@ -45,7 +47,10 @@ export function labelsOf(model: ReportModel): { labels: string[]; isBaseline: (l
 export async function renderReport(model: ReportModel): Promise<string> {
   const { labels, isBaseline } = labelsOf(model);
   const colors = colorsOf(labels, isBaseline);
+  const ranked = rankingSection(model, colors);
+  const sections = SECTIONS.filter(([id]) => id !== 'ranking' || ranked !== null);
   const body = [
+    ranked,
     await throughputSection(model, colors),
     await lengthSection(model, colors),
     await latencySection(model, colors),
@@ -67,7 +72,7 @@ export async function renderReport(model: ReportModel): Promise<string> {
 <body>
 <main>
 ${summarySection(model, colors)}
-<nav aria-label="Sections">${SECTIONS.map(([id, title]) => html`<a href="#${id}">${title}</a>`)}</nav>
+<nav aria-label="Sections">${sections.map(([id, title]) => html`<a href="#${id}">${title}</a>`)}</nav>
 ${body}
 <footer>Made by kvsweep from its own measurements. Quantiles are of type 7; intervals are 95 % percentile bootstraps over prompts, or Wilson's where a share is 0 or 1.</footer>
 </main>

@@ -2,7 +2,7 @@
 import { FEW_CLUSTERS } from '../analysis/bootstrap.ts';
 import { MAX_BOUND_WIDTH } from '../analysis/length-summary.ts';
 import { MAX_DRIFT } from '../analysis/throughput.ts';
-import type { ReportModel } from './model.ts';
+import type { InertEntry, ReportModel } from './model.ts';
 import { entryName } from './names.ts';
 import { list, percent, plural } from './words.ts';
 
@@ -40,15 +40,11 @@ export function limitsOf(model: ReportModel): string[] {
         `${where}Answers cut at ${setting.maxNewTokens} tokens leave shares open by more than ${percent(MAX_BOUND_WIDTH)} for ${list(open.map((e) => entryName(e, setting.lengths)))}; the tables give both bounds. A larger limit would close them. Ratios of cut answers understate lengthening.`,
       );
     }
-    const inert = setting.lengths.filter((entry) => entry.inert);
-    if (inert.length > 0)
-      out.push(
-        `${where}${list(inert.map((e) => e.label))} left the cache as it was on these prompts and is kept out of comparisons.`,
-      );
     const missing = setting.lengths.reduce((sum, e) => sum + e.nMissing + e.nMismatch, 0);
     if (missing > 0)
       out.push(`${where}${plural(missing, 'pair')} left out: a side failed, is missing, or saw other prompt tokens.`);
   }
+  out.push(...model.inert.map(inertWords));
   const points = model.throughputs.flatMap((setting) => setting.points);
   const noisy = points.filter((point) => point.noisy).length;
   if (noisy > 0)
@@ -62,6 +58,22 @@ export function limitsOf(model: ReportModel): string[] {
   }
   if (points.some((point) => point.inert))
     out.push('Throughput cells whose compressor did not act are shown without a speed-up.');
-  out.push('Single prompts are shown by length and time. Whether an answer is right is not judged in this report.');
+  out.push(
+    model.scores.length === 0
+      ? 'Single prompts are shown by length and time. Whether an answer is right is not judged in this report.'
+      : 'Answers are judged only where they have references; single prompts are shown by length and time.',
+  );
   return out;
+}
+
+/** Which cell compressed nothing, and what tells why: its longest sample beside the parameters that it ran with. */
+export function inertWords(entry: InertEntry): string {
+  const { label, batch, workload, dataset, samples, longest, effective, derived } = entry;
+  const where = [workload, dataset, `batch ${batch ?? 'max'}`].filter((part) => part !== null).join(', ');
+  const why =
+    longest === null
+      ? 'no sequence was long enough for it to act'
+      : `none of its ${plural(samples, 'sample')} was long enough for it to act, the longest had ${plural(longest, 'token')}`;
+  const by = derived === '{}' ? effective : `${effective}, derived ${derived}`;
+  return `${label} (${where}) left the cache as it was and is kept out of comparisons: ${why}. It ran as ${by}.`;
 }

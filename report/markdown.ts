@@ -2,6 +2,8 @@
 import { headlines, speedTable, threeAnswers } from './answers.ts';
 import { limitsOf } from './limits.ts';
 import type { ReportModel } from './model.ts';
+import { ranking } from './ranking.ts';
+import { rankColumns, rankingWords } from './sections/ranking.ts';
 import { conditions } from './sections/summary.ts';
 import { whole } from './words.ts';
 
@@ -19,6 +21,19 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 export function renderMarkdown(model: ReportModel): string {
   const parts = [`# kvsweep: ${plain(model.sweep.id)}`, plain(conditions(model))];
+  const ranked = ranking(model);
+  if (ranked) {
+    const columns = rankColumns(ranked);
+    const name = (row: (typeof ranked.rows)[number]) =>
+      `${row.rank === null ? '' : `${row.rank}. `}${row.label}${row.inert ? ' (did not act)' : ''}`;
+    parts.push('## Ranking', plain(rankingWords(ranked)));
+    parts.push(
+      table(
+        ['compressor', ...columns.map((c) => c.head)],
+        ranked.rows.map((row) => [name(row), ...columns.map((c) => c.cell(row))]),
+      ),
+    );
+  }
   const lines = headlines(model);
   if (lines.length > 0) parts.push(lines.map((l) => `- **${plain(l.label)}**, batch ${l.batch}: ${l.says}`).join('\n'));
   for (const block of threeAnswers(model)) {

@@ -11,6 +11,9 @@ export interface ReportModel {
   generations: GenerationSetting[];
   throughputs: ThroughputSetting[];
   perplexities: PerplexityRow[];
+  scores: ScoreEntry[];
+  memory: MemoryEntry[];
+  inert: InertEntry[];
   provenance: Provenance;
 }
 
@@ -180,10 +183,53 @@ export interface ThroughputPoint {
   bytesEnd: number | null;
 }
 
+/** Mean score of a cell's answers that have references. */
+export interface ScoreEntry {
+  model: string;
+  dataset: string;
+  label: string;
+  batch: number;
+  isBaseline: boolean;
+  inert: boolean;
+  metric: string;
+  n: number;
+  score: number;
+  /** Against the baseline on the same samples; null for a baseline, an inert cell, or without one. */
+  delta: number | null;
+  nWorse: number | null;
+  nBetter: number | null;
+}
+
+/** Bytes that the samples of a cell held at their end, summed. */
+export interface MemoryEntry {
+  model: string;
+  label: string;
+  batch: number;
+  isBaseline: boolean;
+  inert: boolean;
+  bytesEnd: number;
+  bytesF16: number;
+}
+
+/** A cell whose compressor acted in no sample, with what tells why. */
+export interface InertEntry {
+  label: string;
+  batch: number | null;
+  workload: string;
+  dataset: string | null;
+  samples: number;
+  /** Tokens of the longest sample; null for throughput. */
+  longest: number | null;
+  effective: string;
+  derived: string;
+}
+
 export interface PerplexityRow {
   model: string;
   dataset: string;
   label: string;
+  batch: number;
+  inert: boolean;
   isBaseline: boolean;
   nTokens: number;
   ppl: number;

@@ -194,6 +194,63 @@ export async function cacheLines(db: Db, keys: readonly string[]): Promise<Cache
   );
 }
 
+export interface MemoryLine {
+  cell_key: string;
+  bytes_end: number;
+  bytes_f16: number;
+}
+
+/** Sums over the samples that tell both. */
+export async function memoryLines(db: Db, keys: readonly string[]): Promise<MemoryLine[]> {
+  return await query(
+    db,
+    `select cell_key, sum(bytes_end)::float8 as bytes_end, sum(bytes_f16)::float8 as bytes_f16
+       from kv.samples
+      where cell_key = any($1) and finish <> 'error' and bytes_end is not null and bytes_f16 > 0
+      group by cell_key`,
+    [keys],
+  );
+}
+
+export interface LongestLine {
+  cell_key: string;
+  samples: number;
+  longest: number | null;
+}
+
+export async function longestLines(db: Db, keys: readonly string[]): Promise<LongestLine[]> {
+  return await query(
+    db,
+    `select encode(r.key, 'hex') as cell_key, count(*)::int as samples, max(s.seen) as longest
+       from newest_run r
+       join sample s using (sweep_no, cell_no)
+      where r.key in (select decode(k, 'hex') from unnest($1::text[]) as k)
+      group by r.key`,
+    [keys],
+  );
+}
+
+export interface ScoreLine {
+  cell_key: string;
+  metric: string;
+  n: number;
+  score: number;
+  delta: number | null;
+  n_worse: number | null;
+  n_better: number | null;
+}
+
+export async function scoreLines(db: Db, keys: readonly string[]): Promise<ScoreLine[]> {
+  return await query(
+    db,
+    `select cell_key, metric, n, score, delta, n_worse, n_better
+       from kv.score_summary
+      where cell_key = any($1)
+      order by cell_key, metric`,
+    [keys],
+  );
+}
+
 export interface TextLine {
   cell_key: string;
   prompt_key: string;

@@ -68,3 +68,8 @@ export function list(items: readonly (string | number)[]): string {
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`;
 }
+
+/** A minus sign instead of a hyphen. */
+export function minus(text: string): string {
+  return text.replace('-', '−');
+}

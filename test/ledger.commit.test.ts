@@ -249,3 +249,45 @@ test('token ids are four little-endian bytes each', () => {
     '53cb8d3b97f712bcdd031fd236b85c01e139abd1569cb87b7a29ca4ebdfe288d',
   );
 });
+
+describe('the next cell', () => {
+  const tries = async (sweepNo: number) =>
+    (
+      await query<{ tries: number; started: boolean }>(
+        database.db,
+        'select tries, started_at is not null as started from cell where sweep_no = $1 order by cell_no',
+        [sweepNo],
+      )
+    ).map((row) => [row.tries, row.started]);
+
+  test('starts with the commit of the one before', async () => {
+    const { sweepNo, lease } = await leased('next', ['next 1', 'next 2', 'next 3']);
+    const commit = { ...commitInput(lease(0), [[1], [2], [3]]), next: 1 };
+    expect(await commitCell(database.db, commit)).toEqual({ alarms: 0, started: true });
+    expect(await tries(sweepNo)).toEqual([
+      [0, false],
+      [1, true],
+      [0, false],
+    ]);
+  });
+
+  test('does not start in a sweep that is paused, under a lost lease, or after a commit that was refused', async () => {
+    const { sweepNo, lease } = await leased('next held', ['held 1', 'held 2', 'held 3']);
+    await expect(
+      commitCell(database.db, { ...commitInput({ ...lease(0), lease: 'zombie' }, [[1]]), next: 1 }),
+    ).rejects.toBeInstanceOf(StaleAttempt);
+    await query(database.db, `update cell set lease = 'another' where sweep_no = $1 and cell_no = 2`, [sweepNo]);
+    expect(await commitCell(database.db, { ...commitInput(lease(0), [[1], [2], [3]]), next: 2 })).toEqual({
+      alarms: 0,
+    });
+    await query(database.db, `update sweep set status = 'paused' where sweep_no = $1`, [sweepNo]);
+    expect(await commitCell(database.db, { ...commitInput(lease(1), [[1], [2], [3]]), next: 2 })).toEqual({
+      alarms: 0,
+    });
+    expect(await tries(sweepNo)).toEqual([
+      [0, false],
+      [0, false],
+      [0, false],
+    ]);
+  });
+});

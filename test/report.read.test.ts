@@ -192,7 +192,7 @@ test('an inert compressor is told as such and compared with nothing', async () =
     [true, null],
   ]);
   expect(answersText(model)).toContain('kivi-4: did not act on these prompts');
-  expect(limitsOf(model).join('\n')).toContain('kivi-4 left the cache as it was');
+  expect(limitsOf(model).join('\n')).toContain('kivi-4 (generate, chat, batch 8) left the cache as it was');
   expect(await renderReport(model)).toContain('did not act');
 });
 

@@ -63,6 +63,7 @@ try {
     ...shared,
     engine: fakeEngine(),
     modelFolders: [],
+    artefactFolder: join(tmpdir(), 'kvsweep-scale-artefacts'),
     queues: [engineQueue('cpu')],
     slots,
     host: { name: 'scale', facts: {} },

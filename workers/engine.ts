@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Worker } from '@temporalio/worker';
+import { createArtefactStore } from '../activities/artefacts.ts';
 import { openDatabase } from '../activities/database.ts';
 import { createEnginePool } from '../activities/engine-pool.ts';
 import type { EngineCommand } from '../activities/engine-process.ts';
@@ -19,6 +20,8 @@ export interface EngineWorkerConfig {
   engine: EngineCommand;
   /** Folders searched for a model whose path of the spec does not hold it. */
   modelFolders: string[];
+  /** Where artefacts of compressors are kept after they were fetched. */
+  artefactFolder: string;
   /** Queues by capability: `servedQueues` of `workflows/queues.ts`. */
   queues: string[];
   /** Engines that may run at once. */
@@ -100,6 +103,7 @@ export async function startEngineWorker(config: EngineWorkerConfig): Promise<Wor
       db,
       pool,
       models: createModelStore(config.modelFolders),
+      artefacts: createArtefactStore(config.artefactFolder),
       drain: {
         get draining() {
           return state.draining;

@@ -22,6 +22,8 @@ export interface Paths {
   models: string;
   data: string;
   state: string;
+  /** Artefacts of compressors, by sha256. */
+  artefacts: string;
   logs: string;
   reports: string;
   stackFile: string;
@@ -38,6 +40,7 @@ export function pathsOf(root: string, home = join(root, '.kvsweep')): Paths {
     models: join(home, 'models'),
     data: join(home, 'data'),
     state,
+    artefacts: join(home, 'cache/artefacts'),
     logs: join(home, 'logs'),
     reports: join(home, 'reports'),
     stackFile: join(state, 'stack.json'),

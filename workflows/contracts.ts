@@ -13,6 +13,7 @@
  * attempt       one try at a group
  * lease         the token of an attempt that fences its writes
  * slice         a list of groups handed to a shard at once
+ * artefact      a file that a compressor needs, made once per model from a token set (calibration); named by its sha256
  * engine key    what one warm engine process is loaded with: engine build, model, backend, device, threads
  * page, window, observation window, sink, budget   as the engine uses them
  * D             (L_baseline - L_compressed) / L_baseline of one sample; negative = the compressed answer is longer
@@ -99,6 +100,8 @@ export interface CellRun {
   prompt_set: string | null;
   n_prompts: number;
   replicates: number;
+  /** Artefacts that the compressor names, sha256 hex: the worker fetches each to a local file. Absent = none. */
+  artefacts?: string[];
   /** Seeds of the samples: 48 bits of sha256(`kvsweep-seed-1|<seed>|<prompt key>|<replicate>`). */
   seed: number;
 }
@@ -107,6 +110,30 @@ export interface RunGroupInput {
   sweepNo: number;
   runNo: number;
   groupNo: number;
+}
+
+/** All that a calibration artefact depends on, and where it is made. */
+export interface CalibrateInput {
+  /** sha256 hex over model, compressor with its parameters, token set and numerics: equal keys, equal artefacts. */
+  key: string;
+  queue: string;
+  engineKey: string;
+  model: ModelRef;
+  backend: Backend;
+  numerics: string;
+  threads: number | null;
+  /** The method with every parameter but its artefact: `{kvquant: {bits: 4, sparsity: 0.01}}`. */
+  compressor: JsonObject;
+  /** sha256 hex of the prompt set whose prompts are the token sequences. */
+  tokenSet: string;
+}
+
+export interface CalibrateResult {
+  /** sha256 hex of the artefact. */
+  sha256: string;
+  bytes: number;
+  /** False: it was there already. */
+  made: boolean;
 }
 
 /** What an engine activity returns: counts only, never samples. `left` > 0 = paused, drained or stopped early. */

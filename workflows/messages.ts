@@ -17,3 +17,8 @@ export function shardWorkflowId(rootId: string, shard: number): string {
 export function aggregateWorkflowId(sweepId: string): string {
   return `aggregate/${sweepId}`;
 }
+
+/** By its key: two launches that need one artefact wait for the same run. */
+export function calibrationWorkflowId(key: string): string {
+  return `calibrate/${key}`;
+}

@@ -14,6 +14,10 @@ export interface GridCompressor {
   /** Every parameter resolved, by `gpu-runner resolve`. */
   effective: JsonObject;
   derived: JsonObject;
+  /** What the engine is given, where that is not what the user wrote: `auto` artefacts by their hash. */
+  run?: JsonObject;
+  /** sha256 of each artefact that it names. */
+  artefacts?: string[];
 }
 
 export interface GridModel {
@@ -125,7 +129,8 @@ function cellOf(grid: Grid, p: Point, labels: Map<string, string>, sha256: (text
     backend: grid.backend,
     numerics: grid.numerics,
     threads: grid.threads,
-    compressor: p.compressor.requested,
+    compressor: p.compressor.run ?? p.compressor.requested,
+    ...(p.compressor.artefacts?.length ? { artefacts: p.compressor.artefacts } : {}),
     batch: p.batch,
     scheduler: p.workload.scheduler,
     invariant: p.workload.invariant,

@@ -53,3 +53,15 @@ export function engineOptions(shard: ShardWorkflowInput): ActivityOptions {
     },
   };
 }
+
+/** A calibration is one prefill of the token set and a fit per layer: minutes on a CPU, never hours. */
+export function calibrationOptions(queue: string): ActivityOptions {
+  return {
+    taskQueue: queue,
+    startToCloseTimeout: '2h',
+    heartbeatTimeout: ENGINE_HEARTBEAT_MS,
+    // As in engineOptions: written, because the effective default would leave the engine running.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    retry: { initialInterval: '1s', maximumInterval: '1m', maximumAttempts: 3 },
+  };
+}

@@ -21,12 +21,14 @@ const REPEAT_AFTER_MS = [50, 200, 1000, 2000, 4000, 8000, 15_000];
 export interface Committed {
   /** Samples whose tokens differ from an earlier run of the same key: the same inputs must give the same output. */
   alarms: number;
+  /** `next` was started. Else it may be held, or its state is unknown, and `startCell` finds out. */
+  started?: boolean;
 }
 
 /**
  * Commits a finished cell. Throws StaleAttempt, with nothing written, if the lease is lost. If the connection breaks
  * nobody knows whether the commit took place: it is repeated on a new one, and a cell that is done under our own lease
- * counts as committed.
+ * counts as committed. `next` may then have been started already and its start is counted twice: one try of three.
  */
 export async function commitCell(db: Db, input: CommitInput): Promise<Committed> {
   for (let attempt = 0; ; attempt++) {
@@ -78,8 +80,17 @@ async function commitByStatement(db: Db, input: CommitInput): Promise<Committed 
          and lease = ${params.add(input.lease, 'text')} and coalesce(status, '') = 'leased'
       returning sweep_no, cell_no, n_alarms)
     ${insertion(params, 'sample', samples, SAMPLE_COLUMNS)}
-    ${otherInsertions(params, input)}
-    select n_alarms as alarms from done, set_config('synchronous_commit', 'off', true)`;
-  const [row] = await query<Committed>(db, text, params.values);
-  return row ?? null;
+    ${otherInsertions(params, input)}, started as (
+      update cell n
+         set tries = n.tries + 1, started_at = clock_timestamp()
+        from done, sweep s
+       where n.sweep_no = done.sweep_no and n.cell_no = ${params.add(input.next ?? null, 'int')}
+         and n.lease = ${params.add(input.lease, 'text')} and coalesce(n.status, '') = 'leased'
+         and s.sweep_no = n.sweep_no and s.status = 'running'
+      returning n.cell_no)
+    select n_alarms as alarms, exists (select from started) as started
+      from done, set_config('synchronous_commit', 'off', true)`;
+  const [row] = await query<{ alarms: number; started: boolean }>(db, text, params.values);
+  if (row === undefined) return null;
+  return row.started ? row : { alarms: row.alarms };
 }

@@ -163,6 +163,8 @@ export interface CommitInput extends CellLease {
   probes: ProbeRow[];
   /** Engine version and build, device, driver, measured rates, workflow and run ids. */
   provenance: JsonObject;
+  /** The cell to start in the same transaction, as `startCell` would: one round trip and one commit less a cell. */
+  next?: number | null;
 }
 
 export interface CellFailure {

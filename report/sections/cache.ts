@@ -1,8 +1,7 @@
 /** What the cache really held, and what teacher-forced scoring says of it. */
-import { minus } from '../answers.ts';
 import { html, type Markup, note, swatch, table } from '../markup.ts';
 import type { CacheEntry, PerplexityRow, ReportModel } from '../model.ts';
-import { bytes, figure, fixed, percent, whole } from '../words.ts';
+import { bytes, figure, fixed, minus, percent, whole } from '../words.ts';
 
 export function cacheSection(model: ReportModel, colors: ReadonlyMap<string, string>): Markup {
   const tables = model.generations
@@ -37,7 +36,11 @@ function perplexity(rows: readonly PerplexityRow[], colors: ReadonlyMap<string, 
     'Teacher-forced by decode steps, so that the compressor acts as in generation; delta = ln perplexity minus that of the baseline',
     rows,
     [
-      { head: 'compressor', words: true, cell: (r) => swatch(r.label, colors) },
+      {
+        head: 'compressor',
+        words: true,
+        cell: (r) => html`${swatch(r.label, colors)}${r.inert && html`<span class="flag">did not act</span>`}`,
+      },
       { head: 'data set', words: true, cell: (r) => r.dataset },
       { head: 'tokens', cell: (r) => whole(r.nTokens) },
       { head: 'perplexity', cell: (r) => figure(r.ppl) },

@@ -1,12 +1,12 @@
 /** Do answers get longer: the distribution of D, beside what two uncompressed runs differ by. */
 import { D_QUANTILES, SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
-import { minus, noiseWords } from '../answers.ts';
+import { noiseWords } from '../answers.ts';
 import { densityChart, lengthChart } from '../charts/lengths.ts';
 import { figure } from '../figure.ts';
 import { html, type Markup, note, swatch, table } from '../markup.ts';
 import type { Estimated, GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
 import { entryName } from '../names.ts';
-import { fixed, list, percent, plural, pValue, ratio } from '../words.ts';
+import { fixed, list, minus, percent, plural, pValue, ratio } from '../words.ts';
 
 export async function lengthSection(model: ReportModel, colors: ReadonlyMap<string, string>): Promise<Markup> {
   const parts: Markup[] = [];

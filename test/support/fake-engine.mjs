@@ -11,10 +11,12 @@
  *   hold      a file: the cell waits until it exists
  *   started   a file to which a line is appended at each start
  *
+ * `calibrate` writes an artefact that names its inputs; a cell whose compressor names a `calibration` must be given it.
+ *
  * Options: --on-load ACTION   --ignore-term
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const argv = process.argv.slice(2);
@@ -89,6 +91,11 @@ async function run({ request, items }) {
   const fake = request.compressor.fake ?? {};
   if (fake.started) appendFileSync(fake.started, `${process.pid}\n`);
   const { workload } = request;
+  const refusal = artefactRefusal(request);
+  if (refusal) {
+    emit({ event: 'failed', cell: id, kind: 'compressor', ...refusal, usable: true });
+    return;
+  }
   emit({ event: 'planned', cell: id, requested: request.compressor, effective: request.compressor, derived: {}, batch: request.batch, scheduler: request.scheduler, invariant: request.invariant, numerics: 'fake-1', stop_ids: [0], samples: items.length });
   while (fake.hold && !existsSync(fake.hold)) {
     emit({ event: 'progress', cell: id, phase: 'decode', done: 0, total: items.length, tokens: 0 });
@@ -108,6 +115,27 @@ async function run({ request, items }) {
   if (workload.throughput) throughput(id, request);
   emit({ event: 'finished', cell: id, samples: items.length, tokens: items.length * 3, seconds: (performance.now() - start) / 1000, peak_bytes: 1, inert: false });
   if (bad && fake.do === 'last_line_kill') process.kill(process.pid, 'SIGKILL');
+}
+
+/** @param {any} request */
+function artefactRefusal({ compressor, artefacts = {} }) {
+  const sha = /** @type {any} */ (Object.values(compressor)[0])?.calibration;
+  if (!sha) return null;
+  if (!artefacts[sha]) return { code: 'calibration_missing', message: `no file for artefact ${sha} was given` };
+  const found = createHash('sha256').update(readFileSync(artefacts[sha])).digest('hex');
+  return found === sha ? null : { code: 'calibration_mismatch', message: `the file of artefact ${sha} has hash ${found}` };
+}
+
+/** @param {any} request */
+function calibrate({ id, compressor, tokens, out }) {
+  const fails = /** @type {any} */ (Object.values(compressor)[0])?.bits === 3;
+  if (fails) {
+    emit({ event: 'failed', id, kind: 'compressor', code: 'param_range', message: 'bits 3 has no codebook', usable: true });
+    return;
+  }
+  writeFileSync(out, JSON.stringify({ compressor, sequences: tokens.length, tokens: tokens.map((/** @type {any} */ t) => t.length) }));
+  const bytes = readFileSync(out);
+  emit({ event: 'calibrated', id, sha256: createHash('sha256').update(bytes).digest('hex'), path: out, bytes: bytes.length });
 }
 
 /** @param {string} cell @param {any} fake @param {any} item @param {any} workload @param {number} t */
@@ -150,7 +178,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     const cell = cells.get(request.cell);
     cells.delete(request.cell);
     if (cell) work = work.then(() => run(cell));
-  } else if (request.op === 'ping') emit({ event: 'pong', id: request.id, state: 'idle' });
+  } else if (request.op === 'calibrate') work = work.then(() => calibrate(request));
+  else if (request.op === 'ping') emit({ event: 'pong', id: request.id, state: 'idle' });
   else if (request.op === 'shutdown') break;
 }
 // The end of stdin: the parent died or is done with this engine.

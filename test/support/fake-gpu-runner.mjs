@@ -2,7 +2,8 @@
 // @ts-check
 /**
  * The whole command line of an engine for tests of the command line: `list`, `devices`, `inspect`, `resolve`, and
- * `serve` by the scripted engine. Two compressors; `window` of `halves` has a range, so that refusals can be tested.
+ * `serve` by the scripted engine, `run` for its `encode` alone (a character is a token). `window` of `halves` has a range,
+ * so that refusals can be tested; `calibrated` needs an artefact.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { createInterface } from 'node:readline';
 const [command, ...rest] = process.argv.slice(2);
 
 /** @type {Record<string, Record<string, any>>} */
-const DEFAULTS = { none: {}, halves: { bits: 2, window: 64 }, drops: { budget: 128 } };
+const DEFAULTS = { none: {}, halves: { bits: 2, window: 64 }, drops: { budget: 128 }, calibrated: { bits: 4, calibration: null } };
 
 /** @param {any} compressor */
 function resolveOne(compressor) {
@@ -22,6 +23,7 @@ function resolveOne(compressor) {
   if (extra) return { error: { code: 'unknown_param', message: `${name} has no parameter '${extra}'` } };
   const effective = { ...known, ...params };
   if (effective.window > 4096) return { error: { code: 'param_range', message: `window ${effective.window} is above 4096` } };
+  if ('calibration' in known && !/^[0-9a-f]{64}$/.test(effective.calibration ?? '')) return { error: { code: 'calibration_missing', message: `${name} needs a calibration: the sha256 of an artefact` } };
   return { effective: { [name]: effective }, derived: name === 'drops' ? { budget: effective.budget } : {}, bits: {} };
 }
 
@@ -35,7 +37,7 @@ if (command === 'serve') {
     name,
     title: `test compressor ${name}`,
     family: 'test',
-    params: Object.entries(params).map(([p, value]) => ({ name: p, type: 'int', default: value, meaning: 'a number' })),
+    params: Object.entries(params).map(([p, value]) => ({ name: p, type: p === 'calibration' ? 'sha256' : 'int', default: value, meaning: 'a number' })),
   }));
   print({ protocol: 1, engine: '0.0.0', build: 'fake', numerics: { cpu: 'fake-1' }, compressors });
 } else if (command === 'devices') {
@@ -47,6 +49,11 @@ if (command === 'serve') {
   print({ path, sha256, file_bytes: statSync(path).size, architecture: 'fake', metadata, weights: { parameters: 1000, cpu_bytes: 1_000_000, cuda_bytes: 2000 }, chat_template: null });
 } else if (command === 'resolve') {
   for await (const line of createInterface({ input: process.stdin })) if (line) print(resolveOne(JSON.parse(line).compressor));
+} else if (command === 'run') {
+  for (const line of readFileSync(/** @type {string} */ (rest[0]), 'utf8').split('\n').filter(Boolean)) {
+    const request = JSON.parse(line);
+    if (request.op === 'encode') print({ event: 'encoded', id: request.id, ids: request.texts.map((/** @type {string} */ t) => [...t].map((c) => c.codePointAt(0))) });
+  }
 } else {
   console.error(`unknown command ${command}`);
   process.exit(2);

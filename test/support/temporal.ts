@@ -100,6 +100,7 @@ export async function openStack(
     databaseUrl: database.url,
     engine: fakeEngine(),
     modelFolders: [],
+    artefactFolder: join(folder, 'artefacts'),
     queues: [engineQueue('cpu')],
     slots: 1,
     host: { name: 'test-host', facts: { cpus: 1 } },
