@@ -40,23 +40,14 @@ fn registry_rows_equal_the_design() {
 fn requests_resolve_to_the_effective_configs_of_the_design() {
     let fixture = fixture("effective_configs");
     let requests = fixture["inputs"]["requests"].as_array().unwrap();
-    let mut checked = 0;
     for (i, request) in requests.iter().enumerate() {
-        let name = request
-            .as_str()
-            .unwrap_or_else(|| request.as_object().unwrap().keys().next().unwrap());
-        if !COMPRESSORS.iter().any(|c| c.spec().name == name) {
-            continue;
-        }
         let resolved = resolve(request, None).unwrap();
         assert_eq!(
             resolved.effective.to_string(),
             fixture["expected"]["effective"][i].to_string()
         );
         assert_eq!(resolved.derived, fixture["expected"]["derived"][i]);
-        checked += 1;
     }
-    assert_eq!(checked, 4, "none, kivi and two of streaming_llm");
 }
 
 #[test]

@@ -43,6 +43,9 @@ fn small(name: &str, evict_at: &str, budget: usize) -> Value {
     if evict_at == "interval" {
         params["interval"] = json!(5);
     }
+    if name == "h2o" {
+        params["recent"] = json!(3);
+    }
     json!({ name: params })
 }
 
@@ -263,12 +266,12 @@ fn t3_equal_query_heads_select_as_one_head_would() {
     }
 }
 
-/// Queries that ask for the same few directions all the time, as real heads do.
+/// Queries that ask for the same few directions all the time, as real heads do. Neighbours have nothing in common here,
+/// so nothing is pooled.
 #[test]
-fn t20_snapkv_loses_less_of_attention_than_random() {
+fn t20_methods_that_look_at_attention_lose_less_of_it_than_random() {
     let mut replay = Replay::new(shape(1, 2, 2, 64), 320, 31);
-    let mut random = Random(1);
-    let topic = random.floats(4 * 64, 1.5);
+    let topic = Random(1).floats(4 * 64, 3.0);
     for row in replay.queries[0].chunks_exact_mut(4 * 64) {
         row.iter_mut()
             .zip(&topic)
@@ -286,9 +289,19 @@ fn t20_snapkv_loses_less_of_attention_than_random() {
         let found = outputs(compressor);
         found.iter().zip(&exact).map(|(a, b)| f64::from(a - b).powi(2)).sum()
     };
-    let snapkv = error(json!({"snapkv": {"budget": 96}}));
     let control = error(json!({"random": {"budget": 96, "recent": 32}}));
-    assert!(snapkv > 0.0 && snapkv < 0.5 * control, "{snapkv} against {control}");
+    for better in [
+        json!({"snapkv": {"budget": 96, "pool": "none"}}),
+        json!({"ada_kv": {"budget": 96, "pool": "none"}}),
+        json!({"h2o": {"budget": 96, "evict_at": "prefill"}}),
+        json!({"tova": {"budget": 96, "heads": "kv", "evict_at": "prefill"}}),
+    ] {
+        let error = error(better.clone());
+        assert!(
+            error > 0.0 && error < 0.5 * control,
+            "{better}: {error} against {control}"
+        );
+    }
 }
 
 #[test]
@@ -363,4 +376,97 @@ fn selections_depend_neither_on_threads_nor_on_a_neighbour() {
         };
         assert_eq!(run(1), run(3), "{compressor}");
     }
+}
+
+#[test]
+fn refusals_say_which_value_and_what_to_do() {
+    for (request, code, says) in [
+        (json!({"snapkv": {"budget": 32}}), "budget_too_small", "at least 33"),
+        (json!({"pyramidkv": {"budget": 8}}), "budget_too_small", "at least 9"),
+        (
+            json!({"ada_kv": {"budget": 16, "obs_window": 16}}),
+            "budget_too_small",
+            "at least 17",
+        ),
+        (json!({"r_kv": {"kernel": 8}}), "param_range", "odd"),
+        (json!({"ada_kv": {"kernel": 2}}), "param_range", "odd"),
+        (json!({"ada_kv": {"alpha": 0.2005}}), "param_range", "0.001"),
+        (json!({"ada_kv": {"alpha": 1.5}}), "param_range", "alpha"),
+        (
+            json!({"h2o": {"budget": 8, "evict_at": "prefill"}}),
+            "budget_too_small",
+            "at least 9",
+        ),
+        (
+            json!({"h2o": {"budget": 8, "recent": 8}}),
+            "budget_too_small",
+            "at least 9",
+        ),
+        (
+            json!({"random": {"budget": 8, "sinks": 4, "recent": 4}}),
+            "budget_too_small",
+            "sinks and recent",
+        ),
+        (json!({"knorm": {"seed": 1}}), "unknown_param", "seed"),
+        (
+            json!({"tova": {"evict_at": "interval"}}),
+            "param_range",
+            "step, prefill",
+        ),
+        (json!({"r_kv": {"evict_at": "interval"}}), "unknown_param", "evict_at"),
+    ] {
+        match resolve(&request, None) {
+            Err(gpu_runner::Error::Compressor { code: found, message }) => {
+                assert_eq!(found, code, "{request}");
+                assert!(message.contains(says) && !message.contains('\n'), "{message}");
+            }
+            other => panic!("{request}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn effective_configs_hold_what_is_read_and_nothing_else() {
+    let text = |request: Value| resolve(&request, None).unwrap().effective.to_string();
+    assert_eq!(
+        text(json!({"random": {}})),
+        r#"{"random":{"budget":1024,"evict_at":"prefill","recent":0,"seed":0,"sinks":0}}"#
+    );
+    assert!(text(json!({"knorm": {"evict_at": "interval"}})).contains(r#""interval":128"#));
+    assert!(!text(json!({"ada_kv": {}})).contains("beta"));
+    assert!(text(json!({"ada_kv": {"layers": "pyramid"}})).contains(r#""beta":20"#));
+    assert_eq!(
+        text(json!({"h2o": {"budget": 512, "recent": null}})),
+        text(json!({"h2o": {"recent": 256, "budget": 512}}))
+    );
+}
+
+/// An evictor in front of a quantiser: the survivors are the quantiser's prompt.
+#[test]
+fn composed_with_kivi_a_prompt_counts_as_its_survivors() {
+    let fixture = fixture("compose_snapkv_kivi");
+    let replay = Replay::new(shape(1, 1, 2, 64), 1100, 5);
+    let compressor = json!({"compose": [{"snapkv": {"budget": 300}}, {"kivi": {"bits": 4}}]});
+    let steps = fixture["inputs"]["steps"].as_array().unwrap();
+    let mut cache = replay.cache(&compressor);
+    let seq = replay.start(&mut cache, 1000, 90, 1);
+    let mut checked = 0;
+    for step in 0..=85 {
+        if let Some(at) = steps.iter().position(|s| *s == step) {
+            for head in 0..2 {
+                let store = cache.store(seq, 0, head);
+                let found = json!({
+                    "entries": store.n,
+                    "k_quant": store.k_paged,
+                    "k_window": store.n - store.k_paged,
+                    "v_quant": store.v_paged,
+                    "v_window": store.n - store.v_paged,
+                });
+                assert_eq!(found, fixture["expected"]["rows"][at], "step {step}");
+            }
+            checked += 1;
+        }
+        replay.step(&mut cache, seq, 1000 + step, |_, _, _| ());
+    }
+    assert_eq!(checked, 4);
 }

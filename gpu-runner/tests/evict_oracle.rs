@@ -85,9 +85,9 @@ impl<'a> Layer<'a> {
         let t = self.seen - self.prompt;
         let due = match self.params["evict_at"].as_str() {
             Some("step") => true,
-            Some("interval") => t % self.count("interval") == 0,
+            Some("interval") => t.is_multiple_of(self.count("interval")),
             // r_kv has no such parameter, the pyramids select once.
-            None => self.method == "r_kv" && t % self.count("interval") == 0,
+            None => self.method == "r_kv" && t.is_multiple_of(self.count("interval")),
             Some(_) => false,
         };
         if due && self.kept[0].len() > self.count("budget") {

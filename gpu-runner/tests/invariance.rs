@@ -13,6 +13,18 @@ fn matrix() -> Vec<Value> {
         json!({"streaming_llm": {"sinks": 4, "recent": 28}}),
         json!({"streaming_llm": {"sinks": 2, "recent": 40, "positions": "original"}}),
         json!({"streaming_llm": {"sinks": 4, "recent": 20, "positions": "original", "evict_at": "prefill"}}),
+        json!({"h2o": {"budget": 32}}),
+        json!({"h2o": {"budget": 32, "evict_at": "prefill", "normalise": "visible"}}),
+        json!({"snapkv": {"budget": 32, "obs_window": 8}}),
+        json!({"snapkv": {"budget": 32, "obs_window": 8, "evict_at": "interval", "interval": 5, "gqa_at": "logits"}}),
+        json!({"pyramidkv": {"budget": 32}}),
+        json!({"ada_kv": {"budget": 32, "obs_window": 8, "layers": "pyramid"}}),
+        json!({"tova": {"budget": 32}}),
+        json!({"tova": {"budget": 32, "heads": "kv", "protect_last": true}}),
+        json!({"r_kv": {"budget": 32, "interval": 5}}),
+        json!({"random": {"budget": 32, "evict_at": "step", "seed": 9}}),
+        json!({"knorm": {"budget": 32, "sinks": 2, "recent": 4, "evict_at": "interval", "interval": 5}}),
+        json!({"keydiff": {"budget": 32, "evict_at": "step"}}),
     ]
 }
 

@@ -6,6 +6,8 @@ mod attention;
 mod cache;
 /// Chat prompts: templates, control tokens in messages, prompts in parts.
 mod chat;
+/// Codecs of one token's vector: examples, brute force, bytes, attention.
+mod codecs;
 /// The registry and the resolution of requests.
 mod compress;
 /// What the machine offers, and the kernel benches.

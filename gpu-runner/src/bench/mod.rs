@@ -5,6 +5,7 @@
 //! are poisoned with NaN first. Times are medians with quartiles: a shared machine is noisy, so the fastest run is told
 //! as well.
 
+mod attend;
 mod inputs;
 mod linear;
 mod rows;
@@ -35,6 +36,7 @@ pub const KERNELS: &[Kernel] = &[
     rows::SWIGLU,
     rows::QUANTIZE,
     rows::REGION,
+    attend::KERNEL,
 ];
 
 /// What to measure, and how.

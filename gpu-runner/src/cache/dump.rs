@@ -75,8 +75,8 @@ impl KvCache {
         let entries = self.entries(seq, layer, head);
         Dump {
             positions: entries.iter().map(|(position, _)| *position).collect(),
-            k: self.sealed(seq, layer, head, &k),
-            v: self.sealed(seq, layer, head, &v),
+            k: self.sealed(seq, layer, head, &k, &entries),
+            v: self.sealed(seq, layer, head, &v, &entries),
             k_f16: self.unsealed(seq, layer, head, &k, &entries),
             v_f16: self.unsealed(seq, layer, head, &v, &entries),
         }
@@ -220,12 +220,17 @@ impl KvCache {
             .collect()
     }
 
-    fn sealed(&self, seq: SeqId, layer: usize, head: usize, half: &Half) -> Sealed {
+    fn sealed(&self, seq: SeqId, layer: usize, head: usize, half: &Half, entries: &[(u32, usize)]) -> Sealed {
         let mut sealed = Sealed::default();
         if !half.part.is_quantised() {
             return sealed;
         }
-        sealed.entries = half.paged;
+        let paged = entries
+            .iter()
+            .map(|(_, place)| *place)
+            .filter(|place| *place < half.paged);
+        let places: Vec<usize> = paged.collect();
+        sealed.entries = places.len();
         let (d, bits) = (self.shape().head_dim, half.part.bits());
         let code = |place, c| self.code(seq, layer, head, half, place, c);
         let bits_of = |params: &[f16]| -> Vec<u16> { params.iter().map(|x| x.to_bits()).collect() };
@@ -236,17 +241,18 @@ impl KvCache {
         } = half.part
         {
             for c in 0..d {
-                let codes: Vec<u8> = (0..half.paged).map(|place| code(place, c)).collect();
+                let codes: Vec<u8> = places.iter().map(|place| code(*place, c)).collect();
                 sealed.codes.extend(pack(&codes, bits));
-                for place in (0..half.paged).step_by(group) {
-                    let params = self.params(seq, layer, head, half, place);
+                // Entries that share groups are never dropped alone, so ranks are places.
+                for place in places.iter().step_by(group) {
+                    let params = self.params(seq, layer, head, half, *place);
                     sealed.scales.push(params[c].to_bits());
                     sealed.minima.push(params[d + c].to_bits());
                 }
             }
             return sealed;
         }
-        for place in 0..half.paged {
+        for place in places {
             let codes: Vec<u8> = (0..d).map(|c| code(place, c)).collect();
             sealed.codes.extend(pack(&codes, bits));
             let params = self.params(seq, layer, head, half, place);

@@ -6,14 +6,20 @@
 //! then carry its own copy of each method.
 
 mod ada_kv;
+mod fp8_e4m3;
 pub mod h2o;
+mod int4_token_head;
+mod int8_token_head;
 pub mod keydiff;
 mod kivi;
 mod knorm;
 mod none;
 mod params;
+mod per_token;
 mod policy;
 mod pyramidkv;
+mod q4_0;
+mod q8_0;
 pub mod r_kv;
 pub mod random;
 mod resolve;
@@ -23,6 +29,8 @@ mod snapkv;
 mod spec;
 mod streaming_llm;
 mod tova;
+mod turboquant_mse;
+mod turboquant_vllm;
 mod view;
 
 pub use params::{Param, ParamKind, ParamValue, Params};
@@ -40,6 +48,11 @@ use crate::{Error, Result};
 /// Every compressor of this engine, in the order of the registry.
 pub const COMPRESSORS: &[&dyn Compressor] = &[
     &none::None,
+    &fp8_e4m3::Fp8E4m3,
+    &int8_token_head::Int8TokenHead,
+    &int4_token_head::Int4TokenHead,
+    &q8_0::Q8_0,
+    &q4_0::Q4_0,
     &kivi::Kivi,
     &streaming_llm::StreamingLlm,
     &h2o::H2o,
@@ -48,6 +61,8 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &ada_kv::AdaKv,
     &tova::Tova,
     &r_kv::RKv,
+    &turboquant_mse::TurboquantMse,
+    &turboquant_vllm::TurboquantVllm,
     &random::Random,
     &knorm::Knorm,
     &keydiff::Keydiff,
@@ -121,6 +136,9 @@ pub trait Compressor: Sync {
     fn identity(&self) -> Option<Value> {
         None
     }
+
+    /// Adds to the registry row what only this method has to say.
+    fn amend(&self, _row: &mut Value) {}
 
     /// Bits per element at the defaults, for head dimensions 64 and 128.
     fn bits_examples(&self, defaults: &Params) -> Value {

@@ -110,6 +110,7 @@ impl Spec {
         if let Some(remarks) = self.remarks {
             row["remarks"] = json!(remarks);
         }
+        compressor.amend(&mut row);
         row
     }
 }

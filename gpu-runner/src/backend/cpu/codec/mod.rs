@@ -6,7 +6,7 @@
 //! task when reading. Encoders are plain Rust without closures, so that they compile to each instruction set; Rust
 //! never fuses a product and a sum by itself.
 
-pub(super) mod codebook;
+pub mod codebook;
 pub(super) mod fp8;
 pub(super) mod ggml;
 pub(super) mod group;
