@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { EngineEvent } from '../activities/engine-protocol.ts';
-import { measuredOf, perplexityTable, SETTINGS } from '../tools/perplexity.ts';
+import { measuredOf, perplexityTable, readSettings } from '../tools/perplexity.ts';
 
 const scored = (logprobs: number[], kv: object) =>
   ({
@@ -53,7 +53,7 @@ test('the table sets every row against none', () => {
   ]);
 });
 
-test('every method of the registry is measured, with parameters that it has and budgets that are equal', () => {
+test('every method of the registry is measured, with parameters that it has and budgets that are equal', async () => {
   const file = new URL('../gpu-runner/tests/fixtures/compressors.json', import.meta.url);
   const { compressors } = JSON.parse(readFileSync(file, 'utf8')) as {
     compressors: {
@@ -64,7 +64,9 @@ test('every method of the registry is measured, with parameters that it has and 
       evict_at: { choices: string[] } | null;
     }[];
   };
-  const measured = SETTINGS.map(({ compressor }) => Object.entries(compressor)[0] as [string, Record<string, unknown>]);
+  const measured = (await readSettings()).map(
+    ({ compressor }) => Object.entries(compressor)[0] as [string, Record<string, unknown>],
+  );
   expect(new Set(measured.map(([name]) => name))).toEqual(new Set(compressors.map((c) => c.name)));
   for (const [name, params] of measured) {
     const row = compressors.find((c) => c.name === name)!;

@@ -1,6 +1,6 @@
 /**
  * Perplexity of every compressor on one fixed text, as a Markdown table: `npm run perplexity`. No stack: one
- * `gpu-runner run` per call of the engine, the texts and the rule that picks them as in the data set `fixed_text`.
+ * `gpu-runner run` per call of the engine, settings from `tools/perplexity.yaml`, texts of the data set `fixed_text`.
  *
  * Options: --texts 12  --prompt 512  --new 128  --batch 4  --threads N  --only name,name  --model FILE  --json
  */
@@ -12,6 +12,7 @@ import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
+import { parse } from 'yaml';
 import { artefactParameters, calibrationTokens, DEFAULT_CALIBRATION } from '../activities/calibration-plan.ts';
 import { encodeTexts } from '../activities/count-tokens.ts';
 import { type CompressorRow, engineCommands } from '../activities/engine-commands.ts';
@@ -21,53 +22,19 @@ import { fixed, percent } from '../report/words.ts';
 import { readConfig } from '../workers/config.ts';
 import type { JsonObject } from '../workflows/contracts.ts';
 
-/** Entries that every evictor may keep of the prompt; sinks and recent entries where a method has them. */
-const BUDGET = 256;
-const once = { budget: BUDGET, evict_at: 'prefill' };
-const control = { ...once, sinks: 4, recent: 32 };
+const SETTINGS_FILE = fileURLToPath(new URL('perplexity.yaml', import.meta.url));
 
-/** What is measured, by group: data, the only place outside of a sweep that names methods. */
-export const SETTINGS: readonly { group: string; compressor: JsonObject }[] = [
-  { group: 'baseline', compressor: { none: {} } },
-  ...grouped('8 bits', [
-    { fp8_e4m3: {} },
-    { fp8_e4m3: { scale: 'token_head' } },
-    { int8_token_head: {} },
-    { q8_0: {} },
-    { kivi: { bits: 8, window: 32 } },
-  ]),
-  ...grouped('4 bits', [
-    { int4_token_head: {} },
-    { q4_0: {} },
-    { kivi: { bits: 4, window: 32 } },
-    { gear: { bits: 4 } },
-    { turboquant_mse: { bits: 4 } },
-    { turboquant_vllm: { preset: '4bit_nc' } },
-    { kvquant: { bits: 4, calibration: 'auto' } },
-  ]),
-  ...grouped('2 to 3 bits', [
-    { kivi: { bits: 2, window: 32 } },
-    { gear: { bits: 2 } },
-    { turboquant_mse: { bits: 2 } },
-    { turboquant_vllm: { preset: '3bit_nc' } },
-    { kvquant: { bits: 2, qnorm: true, calibration: 'auto' } },
-  ]),
-  ...grouped(`budget ${BUDGET}`, [
-    { streaming_llm: { sinks: 4, recent: BUDGET - 4, positions: 'original', evict_at: 'prefill' } },
-    { h2o: { ...once, recent: 32 } },
-    { snapkv: { ...once, obs_window: 32 } },
-    { pyramidkv: { budget: BUDGET, obs_window: 32 } },
-    { ada_kv: { budget: BUDGET, obs_window: 32 } },
-    { tova: once },
-    { r_kv: { budget: BUDGET, obs_window: 32, interval: 128 } },
-    { random: control },
-    { knorm: control },
-    { keydiff: control },
-  ]),
-];
+export interface Setting {
+  group: string;
+  compressor: JsonObject;
+}
 
-function grouped(group: string, compressors: JsonObject[]) {
-  return compressors.map((compressor) => ({ group, compressor }));
+/** The table of what is measured. */
+export async function readSettings(): Promise<Setting[]> {
+  const groups = parse(await readFile(SETTINGS_FILE, 'utf8')) as Record<string, JsonObject[]>;
+  return Object.entries(groups).flatMap(([group, compressors]) =>
+    compressors.map((compressor) => ({ group, compressor })),
+  );
 }
 
 export interface Measured {
@@ -233,9 +200,10 @@ async function main(): Promise<void> {
   const known = new Set(rows.map((row) => row.name));
   const only = o.only?.split(',');
   const nameOf = (compressor: JsonObject) => Object.keys(compressor)[0]!;
-  const absent = SETTINGS.map((s) => nameOf(s.compressor)).filter((name) => !known.has(name));
+  const table = await readSettings();
+  const absent = table.map((s) => nameOf(s.compressor)).filter((name) => !known.has(name));
   if (absent.length > 0) console.error(`this engine lacks ${[...new Set(absent)].join(', ')}`);
-  const settings = SETTINGS.filter(({ compressor }) => {
+  const settings = table.filter(({ compressor }) => {
     const name = nameOf(compressor);
     return known.has(name) && (!only || name === 'none' || only.includes(name));
   });
