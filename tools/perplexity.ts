@@ -3,6 +3,7 @@
  * `gpu-runner run` per call of the engine, settings from `tools/perplexity.yaml`, texts of the data set `fixed_text`.
  *
  * Options: --texts 12  --prompt 512  --new 128  --batch 4  --threads N  --only name,name  --model FILE  --json
+ *          --calibration 16x2048   sequences x tokens for what needs an artefact
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -169,6 +170,7 @@ async function main(): Promise<void> {
       batch: { type: 'string', default: '4' },
       threads: { type: 'string' },
       only: { type: 'string' },
+      calibration: { type: 'string', default: `${DEFAULT_CALIBRATION.sequences}x${DEFAULT_CALIBRATION.tokens}` },
       model: { type: 'string', default: 'smollm2-135m' },
       json: { type: 'boolean', default: false },
     },
@@ -236,7 +238,8 @@ async function main(): Promise<void> {
       .filter((c) => Object.values(c[nameOf(c)] as JsonObject).includes('auto'));
     let artefacts: Awaited<ReturnType<typeof calibrate>> = { paths: {}, shas: new Map() };
     if (asking.length > 0) {
-      const set = await calibrationTokens(DEFAULT_CALIBRATION, model, deps);
+      const [sequences, length] = o.calibration.split('x').map(Number) as [number, number];
+      const set = await calibrationTokens({ ...DEFAULT_CALIBRATION, sequences, tokens: length }, model, deps);
       const tokens = set.prompts.map((p) => p.tokens!);
       console.error(`calibrating ${asking.map(nameOf).join(', ')} on ${total(tokens.map((t) => t.length))} tokens`);
       artefacts = await calibrate(engine, asking, rows, tokens, folder);
