@@ -85,6 +85,7 @@ async function memory(db: Db, lines: readonly CellLine[]): Promise<MemoryEntry[]
       ...nameOf(line),
       bytesEnd: row.bytes_end,
       bytesF16: row.bytes_f16,
+      bytesIdeal: row.bytes_ideal,
     })),
   );
 }

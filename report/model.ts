@@ -209,6 +209,8 @@ export interface MemoryEntry {
   inert: boolean;
   bytesEnd: number;
   bytesF16: number;
+  /** Payload alone: no page rounding, no side arrays; null if a sample does not tell. */
+  bytesIdeal: number | null;
 }
 
 /** A cell whose compressor acted in no sample, with what tells why. */

@@ -198,13 +198,15 @@ export interface MemoryLine {
   cell_key: string;
   bytes_end: number;
   bytes_f16: number;
+  bytes_ideal: number | null;
 }
 
 /** Sums over the samples that tell both. */
 export async function memoryLines(db: Db, keys: readonly string[]): Promise<MemoryLine[]> {
   return await query(
     db,
-    `select cell_key, sum(bytes_end)::float8 as bytes_end, sum(bytes_f16)::float8 as bytes_f16
+    `select cell_key, sum(bytes_end)::float8 as bytes_end, sum(bytes_f16)::float8 as bytes_f16,
+            case when count(bytes_ideal) = count(*) then sum(bytes_ideal)::float8 end as bytes_ideal
        from kv.samples
       where cell_key = any($1) and finish <> 'error' and bytes_end is not null and bytes_f16 > 0
       group by cell_key`,

@@ -1,7 +1,7 @@
 /** All compressors of a sweep in one order: what each keeps of the cache, and what that costs. Pure. */
 import type { Interval } from '../analysis/bootstrap.ts';
 import { median } from '../analysis/quantiles.ts';
-import type { ReportModel } from './model.ts';
+import type { MemoryEntry, ReportModel } from './model.ts';
 
 export interface RankedRow {
   /** From 1; null for the baseline and for what did not act. */
@@ -12,6 +12,8 @@ export interface RankedRow {
   inert: boolean;
   /** bytes_end / bytes of the same tokens in f16, over the samples of its cells that acted. */
   ofF16: number | null;
+  /** The same of the payload alone, without page rounding and side arrays. */
+  payload: number | null;
   ppl: number | null;
   /** ln perplexity minus that of the baseline. */
   delta: Interval | null;
@@ -81,7 +83,8 @@ function rowOf(model: ReportModel, name: Name, decodeAt: Ranking['decodeAt']): R
     rank: null,
     ...name,
     inert: memory.length > 0 && acted.length === 0,
-    ofF16: acted.length === 0 ? null : sum(acted.map((r) => r.bytesEnd)) / sum(acted.map((r) => r.bytesF16)),
+    ofF16: share(acted, (r) => r.bytesEnd),
+    payload: share(acted, (r) => r.bytesIdeal),
     ppl: nTokens === 0 ? null : Math.exp(sum(perplexities.map((row) => row.nTokens * Math.log(row.ppl))) / nTokens),
     delta: perplexities.length === 1 ? perplexities[0]!.delta : null,
     score: nScored === 0 ? null : sum(scores.map((row) => row.n * row.score)) / nScored,
@@ -90,6 +93,12 @@ function rowOf(model: ReportModel, name: Name, decodeAt: Ranking['decodeAt']): R
     tokS: point?.tokS ?? null,
     sSame: point?.sSame ?? null,
   };
+}
+
+function share(rows: readonly MemoryEntry[], bytes: (row: MemoryEntry) => number | null): number | null {
+  const held = rows.map(bytes);
+  if (held.length === 0 || held.includes(null)) return null;
+  return sum(held as number[]) / sum(rows.map((row) => row.bytesF16));
 }
 
 /** Cells of the smallest batch size: with `invariant` the others say the same. */

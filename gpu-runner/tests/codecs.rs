@@ -1,9 +1,10 @@
 //! Codecs of one token's vector against the design's numeric examples, brute force, and f64 attention.
 
 use gpu_runner::backend::cpu::codec::codebook::{BOUNDS, CENTROIDS};
+use gpu_runner::backend::cpu::codec::decode;
 use gpu_runner::backend::cpu::{Isa, Pool};
 use gpu_runner::cache::dump::Sealed;
-use gpu_runner::cache::{KvCache, Layout, Observed, SeqId, Watched};
+use gpu_runner::cache::{KvCache, Layout, Observed, Part, SeqId, Watched};
 use gpu_runner::compress::resolve;
 use gpu_runner::random::{key, sign, uses};
 use gpu_runner::Error;
@@ -12,6 +13,7 @@ use serde_json::{json, Value};
 
 use super::fixtures::fixture;
 use super::kv_trace::{assert_close, attend, bits, cache, isas, reference, shape, Random, Trace};
+use super::matrix::feed::{Feed, Story};
 
 /// Every token codec in every basis, with and without a window.
 pub fn matrix() -> Vec<Value> {
@@ -697,4 +699,113 @@ fn zero_and_huge_vectors_survive_every_codec() {
             cache.release(seq).unwrap();
         }
     }
+}
+
+#[test]
+fn rows_decoded_for_scores_are_those_of_the_f64_decoder() {
+    for compressor in matrix() {
+        for head_dim in [64, 128] {
+            let trace = Trace::new(shape(1, 1, 1, head_dim), 150, 14);
+            for isa in isas() {
+                let mut cache = cache(trace.shape, &compressor, isa);
+                let seq = trace.start(&Pool::new(1), &mut cache, 150, 1);
+                let (k, v) = cache.dequantised(seq, 0, 0);
+                let (plan, store) = (cache.plan(0), cache.store(seq, 0, 0));
+                for (part, map, wanted) in [
+                    (plan.layout.k, (plan.page.k_codes, plan.page.k_params), k),
+                    (plan.layout.v, (plan.page.v_codes, plan.page.v_params), v),
+                ] {
+                    let Part::Token { codec, rotation } = part else {
+                        continue;
+                    };
+                    let rows = store.k_paged.min(64);
+                    let bytes = |at, row| cache.arena().bytes_of(store.pages[0], at, rows * row);
+                    let codes = bytes(map.0, part.row_bytes(head_dim));
+                    let params = bytes(map.1, part.param_row_bytes(head_dim));
+                    let mut out = vec![f32::NAN; rows * head_dim];
+                    decode(isa, codec, rotation, head_dim, codes, params, &mut out);
+                    let what = format!("{compressor} d {head_dim} on {isa:?}");
+                    assert_close(&out, &wanted[..out.len()], 1e-5, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_evictor_by_scores_and_a_quantiser_hold_what_the_design_says() {
+    let fixture = fixture("compose_h2o_q4_0");
+    let inputs = &fixture["inputs"];
+    let part = |name: &str| -> Value {
+        let mut params = inputs[name].clone();
+        let method = params.as_object_mut().unwrap().remove("method").unwrap();
+        json!({method.as_str().unwrap(): params})
+    };
+    let compressor = json!({"compose": [part("evict"), part("quant")]});
+    let prompt = inputs["T"].as_u64().unwrap() as usize;
+    let feed = Feed::new(shape(1, 2, 2, 64), 2);
+    let story = Story::new(feed.shape(), prompt + 4, 3);
+    for (step, row) in fixture["expected"]["rows"].as_array().unwrap().iter().enumerate() {
+        let mut cache = feed.cache(&compressor);
+        cache.audit_seals();
+        let seq = feed.run(&mut cache, &story, prompt, step);
+        for head in 0..2 {
+            let dump = cache.dump(seq, 0, head);
+            let window = dump.k_f16.len() / 64;
+            assert_eq!(json!(dump.positions.len()), row["entries"], "step {step}");
+            assert_eq!(
+                (json!(dump.k.entries), json!(window)),
+                (row["quantised"].clone(), row["window"].clone())
+            );
+            assert!(dump.positions.is_sorted());
+            let seals = &cache.store(seq, 0, head).seals;
+            assert!(seals.iter().flatten().all(|n| *n <= 1), "sealed twice");
+        }
+        cache.release(seq).unwrap();
+    }
+}
+
+/// A dump is in order of positions even where a freed slot was reused: a pair's sealed row of a position is that of the
+/// quantiser alone.
+#[test]
+fn a_reused_slot_holds_the_row_of_its_new_entry() {
+    let pool = Pool::new(1);
+    let trace = Trace::new(shape(1, 1, 1, 64), 260, 5);
+    for quantiser in [
+        json!({"int8_token_head": {"window": 7}}),
+        json!({"turboquant_mse": {"bits": 3}}),
+        json!({"q4_0": {"window": 20, "rotate": "hadamard"}}),
+    ] {
+        let run = |compressor: &Value| {
+            let mut cache = cache(trace.shape, compressor, Isa::detect());
+            let seq = trace.start(&pool, &mut cache, 130, 131);
+            for token in 130..260 {
+                trace.step(&pool, &mut cache, seq, token, |_, _| ());
+            }
+            (cache.dump(seq, 0, 0), cache.dequantised(seq, 0, 0))
+        };
+        let (_, (k, v)) = run(&quantiser);
+        let evictor = json!({"random": {"budget": 60, "evict_at": "step"}});
+        let (pair, (pair_k, pair_v)) = run(&json!({"compose": [evictor, quantiser]}));
+        assert_eq!(pair.positions.len(), 60);
+        let sealed = pair.k.entries;
+        assert_eq!(
+            pair.k.codes.len() * 8,
+            sealed * 64 * code_bits(&quantiser),
+            "{quantiser}"
+        );
+        assert!(
+            pair.positions.iter().any(|p| (130..240).contains(p)),
+            "some slot was reused"
+        );
+        for (i, position) in pair.positions.iter().enumerate().take(sealed) {
+            let at = *position as usize * 64;
+            assert_eq!(pair_k[i * 64..][..64], k[at..at + 64], "{quantiser} K of {position}");
+            assert_eq!(pair_v[i * 64..][..64], v[at..at + 64], "{quantiser} V of {position}");
+        }
+    }
+}
+
+fn code_bits(compressor: &Value) -> usize {
+    layout(compressor, 0, 1, 64).k.bits()
 }

@@ -6,6 +6,14 @@ use std::process::Command;
 /// Every row of the registry, and settings of its own kind, such that they act on these samples.
 fn matrix() -> Vec<Value> {
     let more = [
+        json!({"fp8_e4m3": {"scale": "token_head"}}),
+        json!({"int8_token_head": {"window": 5}}),
+        json!({"int4_token_head": {"rotate": "hadamard"}}),
+        json!({"q8_0": {"window": 70}}),
+        json!({"q4_0": {"rotate": "hadamard", "window": 3}}),
+        json!({"turboquant_mse": {"k_bits": 3, "v_bits": 2, "renorm": true, "seed": 11}}),
+        json!({"turboquant_vllm": {"skip_first": 0, "skip_last": 0}}),
+        json!({"compose": [{"keydiff": {"budget": 32, "evict_at": "step"}}, {"turboquant_mse": {"window": 4}}]}),
         json!({"kivi": {"bits": 4, "group": 64, "window": 64}}),
         json!({"kivi": {"k_bits": 8, "v_bits": 4, "window": 32, "v_flush": "block"}}),
         json!({"streaming_llm": {"sinks": 2, "recent": 40, "positions": "original"}}),

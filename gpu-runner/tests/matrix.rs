@@ -8,7 +8,7 @@ pub mod configs;
 /// T13, T24: a compressor that does not act, and numbers that are none.
 mod faults;
 /// Traces with queries, fed to a cache through the CPU backend as the forward pass does.
-mod feed;
+pub mod feed;
 /// T9 to T11, T14 to T18, T23: what stores hold.
 mod stores;
 /// T5, T6, T8, T10 to T13: tokens of a tiny model.

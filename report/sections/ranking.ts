@@ -21,6 +21,11 @@ export function rankColumns(found: Ranking): RankColumn[] {
       cell: (r) => orDash(r.ofF16, (v) => percent(v, 1)),
     },
     {
+      head: 'payload',
+      hint: 'the same without page rounding, positions and scores',
+      cell: (r) => orDash(r.payload, (v) => percent(v, 1)),
+    },
+    {
       head: 'perplexity',
       hint: 'of given continuations, teacher-forced by decode steps',
       cell: (r) => orDash(r.ppl, (v) => (v < 100 ? fixed(v, 2) : figure(v))),

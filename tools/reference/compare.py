@@ -1,9 +1,13 @@
 """Compares the engine's compressed caches with the plain implementations beside this file. See README.md."""
 
 import argparse
+import os
 import shutil
 import tempfile
 from pathlib import Path
+
+# Threads of the matrix library spin while they wait, and these products are small. Set before numpy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -104,8 +108,12 @@ def run(args):
     differences = {label: Difference() for label, _ in quants}
     drift, lengths, traced = [], [], [0, 0]
     model = None if args.own_only else Llama(args.model, np.float64 if args.float64 else np.float32)
+    everything = evictors, quants
     for number, (name, ids) in enumerate(prompts(args.sharegpt, engine.encode, args.prompts, args.least, args.most)):
-        dump = engine.dump(ids, [c for _, c in evictors + quants], f"prompt-{number}", ["--backend", args.backend])
+        # Variants share their method's code, and are compared on the first prompts only.
+        evictors, quants = everything if number < args.variants else map(mains, everything)
+        options = ["--backend", args.backend, "--seed", str(args.seed)]
+        dump = engine.dump(ids, [c for _, c in evictors + quants], f"prompt-{number}", options)
         rows = dump.header["configurations"]
         lengths.append(len(ids))
         state = model and model.forward(ids)
@@ -138,6 +146,12 @@ def run(args):
     return all(a.equal >= 0.99 * a.decisions for a in own.values())
 
 
+def mains(rows):
+    """The first row of each method."""
+    seen = set()
+    return [r for r in rows if not (method(r[1]) in seen or seen.add(method(r[1])))]
+
+
 def quantise(difference, dump, index, layer, k, v):
     effective = dump.header["configurations"][index]["effective"]
     for head, (positions, ours_k, ours_v) in enumerate(dump.stores(index, layer)):
@@ -160,11 +174,11 @@ def report(own, end_to_end, differences, drift, lengths, traced):
         print(f"engine against float forward, mean relative difference over layers: q {q:.4f}, k {k:.4f}, v {v:.4f}")
     if own:
         print(f"kept sets of `generate` cells equal to those of dump-kv: {traced[0]} of {traced[1]} methods")
-        print("\n| method | own q, k, v: decisions | of kept | stores | widest gap | float forward: decisions | of kept |")
-        print("|---|---|---|---|---|---|---|")
+        print("\n| method | stores | own q, k, v: decisions | of kept | equal stores | widest gap | float: decisions | of kept |")
+        print("|---|---|---|---|---|---|---|---|")
         for label, a in own.items():
             b = end_to_end[label].cells()[:2] if drift else ["-", "-"]
-            print("| " + " | ".join([label, *a.cells(), f"{a.gap:.1e}", *b]) + " |")
+            print("| " + " | ".join([label, str(a.stores), *a.cells(), f"{a.gap:.1e}", *b]) + " |")
     if differences:
         print("\n| method | values equal | max abs | max rel to largest | difference / own error | error / backbone's |")
         print("|---|---|---|---|---|---|")
@@ -180,8 +194,9 @@ def main():
     parser.add_argument("sharegpt", help="ShareGPT_V3_unfiltered_cleaned_split.json")
     parser.add_argument("--engine", default="gpu-runner/target/release/gpu-runner")
     parser.add_argument("--prompts", type=int, default=10)
+    parser.add_argument("--variants", type=int, default=2, help="prompts on which all rows run, not one a method")
     parser.add_argument("--least", type=int, default=700, help="tokens of the shortest prompt")
-    parser.add_argument("--most", type=int, default=1500, help="tokens of the longest")
+    parser.add_argument("--most", type=int, default=1000, help="tokens of the longest")
     parser.add_argument("--only", nargs="*", help="names of methods")
     parser.add_argument("--seed", type=int, default=0, help="the samples' seed")
     parser.add_argument("--backend", default="cpu", help="reference: the engine's own float oracle, minutes a prompt")

@@ -80,8 +80,9 @@ def ada_counts(scores, base, alpha, normalize, rounding):
         share = lambda x: np.sort(x)[::-1][:base].sum() / x.sum()
         scores = np.array([x * share(x) for x in scores])
     # A tie of scores goes to the later entry, then to the lower head.
-    rows = [(-x, -j, h) for h in range(heads) for j, x in enumerate(scores[h])]
-    taken = np.bincount([h for _, _, h in sorted(rows)[: heads * base]], minlength=heads)
+    head, entry = np.indices(scores.shape)
+    order = np.lexsort((head.ravel(), -entry.ravel(), -scores.ravel()))
+    taken = np.bincount(head.ravel()[order[: heads * base]], minlength=heads)
     if rounding == "published":
         return [int(np.rint(n * (1 - alpha) + np.floor(base * alpha))) for n in taken]
     A = round(1000 * alpha)
@@ -132,8 +133,8 @@ def keydiff(q, k, layer, layers, seed, budget, sinks=0, recent=0, **_):
 
 def random(q, k, layer, layers, seed, budget, sinks=0, recent=0, seed_=0, **_):
     T, heads = k.shape[:2]
-    draw = lambda h, p: random_numbers.uniform(random_numbers.key(seed_, 3, seed, layer, h, p), 0)
-    scores = np.array([[draw(h, p) for p in range(T)] for h in range(heads)])
+    h, p = np.arange(heads)[:, None], np.arange(T)[None]
+    scores = random_numbers.uniform(random_numbers.key(seed_, 3, seed, layer, h, p), 0)
     return everything(k) if T <= budget else keep(scores, T, [budget] * heads, recent, sinks)
 
 

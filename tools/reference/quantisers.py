@@ -101,7 +101,7 @@ def gear_block(X, tensor, rank, words, bits=2, group=64, backbone_="kivi", spars
         return B.astype(np.float64), B
     layer, head, ordinal = words
     h = random_numbers.key(seed, 1, layer, head, tensor, ordinal)
-    start = np.array([random_numbers.uniform(h, i) for i in range(d * r)]).reshape(d, r)
+    start = random_numbers.uniform(h, np.arange(d * r)).reshape(d, r)
     Q, P = low_rank(E, r, loop, start)
     return B + Q @ P.T, B
 

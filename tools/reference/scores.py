@@ -18,9 +18,9 @@ def grouped(x, kv_heads):
 
 def logits(q, k):
     """[Hq, rows, T] of the given query rows against all keys, unmasked."""
-    group = q.shape[1] // k.shape[1]
-    keys = np.repeat(k.astype(np.float64), group, axis=1)
-    return np.einsum("ihd,jhd->hij", q.astype(np.float64), keys, optimize=True) / np.sqrt(q.shape[-1])
+    heads = grouped(q.astype(np.float64).transpose(1, 0, 2), k.shape[1])
+    keys = k.astype(np.float64).transpose(1, 2, 0)[:, None]
+    return (heads @ keys / np.sqrt(q.shape[-1])).reshape(q.shape[1], len(q), len(k))
 
 
 def causal(x, seen):

@@ -109,7 +109,20 @@ impl KvCache {
     fn wide(&self, seq: SeqId, layer: usize, head: usize, half: &Half) -> Vec<f32> {
         let (n, d) = (self.store(seq, layer, head).n, self.shape().head_dim);
         let mut wide = Vec::with_capacity(n * d);
-        for place in 0..n {
+        if let Part::Token { codec, rotation } = half.part {
+            // Scores at every step read whole stores: by the kernels of attention, a page at a time.
+            let (row_bytes, param_bytes) = (half.part.row_bytes(d), half.part.param_row_bytes(d));
+            let tokens = self.plan(layer).layout.page_tokens;
+            let paged = half.paged.min(n);
+            wide.resize(paged * d, 0.0);
+            for (out, page) in wide.chunks_mut(tokens * d).zip(&self.store(seq, layer, head).pages) {
+                let rows = out.len() / d;
+                let codes = self.arena().bytes_of(*page, half.codes, rows * row_bytes);
+                let params = self.arena().bytes_of(*page, half.params, rows * param_bytes);
+                codec::decode(self.isa, codec, rotation, d, codes, params, out);
+            }
+        }
+        for place in wide.len() / d..n {
             if place >= half.paged || !half.part.is_quantised() {
                 wide.extend(self.f16_row(seq, layer, head, half, place).iter().map(|x| x.to_f32()));
             } else {

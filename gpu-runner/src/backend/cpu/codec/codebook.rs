@@ -35,6 +35,8 @@ const fn bounds<const N: usize>(positive: [f32; N]) -> [f32; LANES - 1] {
 }
 
 /// Centroids of 1, 2, 3 and 4 bits, ascending.
+// Digits as the design prints them.
+#[allow(clippy::excessive_precision)]
 pub const CENTROIDS: [[f32; LANES]; 4] = [
     centroids([0.797885]),
     centroids([0.452780, 1.510418]),
@@ -45,6 +47,7 @@ pub const CENTROIDS: [[f32; LANES]; 4] = [
 ];
 
 /// Bounds between them, ascending.
+#[allow(clippy::excessive_precision)]
 pub const BOUNDS: [[f32; LANES - 1]; 4] = [
     bounds([]),
     bounds([0.981599]),

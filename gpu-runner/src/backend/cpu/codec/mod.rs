@@ -16,7 +16,8 @@ pub mod rotation;
 use half::f16;
 
 use super::kv_lanes::KvLanes;
-use super::lanes::LANES;
+use super::lanes::{for_isa, LANES};
+use super::Isa;
 use crate::cache::{Rotation, TokenCodec, GGML_BLOCK};
 
 /// The largest head dimension with kernels.
@@ -148,6 +149,58 @@ pub(super) unsafe fn widen<L: KvLanes, const V: usize>(
         TokenCodec::Codebook { bits: 2, .. } => codebook::widen::<L, V, 2>(codes, params, tokens, rows),
         TokenCodec::Codebook { bits: 3, .. } => codebook::widen::<L, V, 3>(codes, params, tokens, rows),
         TokenCodec::Codebook { .. } => codebook::widen::<L, V, 4>(codes, params, tokens, rows),
+    }
+}
+
+/// Decodes whole rows into the model's basis, in f32: out [tokens, d] from `tokens` rows of codes and of params.
+///
+/// # Panics
+/// If the slices are not so long, or no kernel has the head dimension.
+pub fn decode(
+    isa: Isa,
+    codec: TokenCodec,
+    turn: Rotation,
+    head_dim: usize,
+    codes: &[u8],
+    params: &[u8],
+    out: &mut [f32],
+) {
+    let tokens = out.len() / head_dim;
+    let (scales, minima) = codec.params(head_dim);
+    assert_eq!(out.len(), tokens * head_dim);
+    assert_eq!(codes.len(), tokens * head_dim * codec.bits() / 8);
+    assert_eq!(params.len(), tokens * (scales + minima) * 2);
+    assert!(matches!(head_dim, 64 | 128), "no kernel has head dimension {head_dim}");
+    decode_rows(isa, codec, turn, head_dim, codes, params, out);
+}
+
+for_isa! {
+    fn decode_rows(
+        codec: TokenCodec,
+        turn: Rotation,
+        head_dim: usize,
+        codes: &[u8],
+        params: &[u8],
+        out: &mut [f32],
+    ) = decode_body
+}
+
+#[inline(always)]
+unsafe fn decode_body<L: KvLanes>(
+    codec: TokenCodec,
+    turn: Rotation,
+    head_dim: usize,
+    codes: &[u8],
+    params: &[u8],
+    out: &mut [f32],
+) {
+    let tokens = out.len() / head_dim;
+    match head_dim {
+        64 => widen::<L, 4>(codec, codes.as_ptr(), params.as_ptr(), tokens, out),
+        _ => widen::<L, 8>(codec, codes.as_ptr(), params.as_ptr(), tokens, out),
+    }
+    for row in out.chunks_exact_mut(head_dim) {
+        rotation::undo(turn, row);
     }
 }
 
