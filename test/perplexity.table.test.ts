@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { EngineEvent } from '../activities/engine-protocol.ts';
 import { measuredOf, perplexityTable, readSettings } from '../tools/perplexity.ts';
+import { committedRows } from './support/registry.ts';
 
 const scored = (logprobs: number[], kv: object) =>
   ({
@@ -54,16 +55,7 @@ test('the table sets every row against none', () => {
 });
 
 test('every method of the registry is measured, with parameters that it has and budgets that are equal', async () => {
-  const file = new URL('../gpu-runner/tests/fixtures/compressors.json', import.meta.url);
-  const { compressors } = JSON.parse(readFileSync(file, 'utf8')) as {
-    compressors: {
-      name: string;
-      family: string;
-      params: { name: string }[];
-      input_aliases?: object;
-      evict_at: { choices: string[] } | null;
-    }[];
-  };
+  const compressors = committedRows();
   const measured = (await readSettings()).map(
     ({ compressor }) => Object.entries(compressor)[0] as [string, Record<string, unknown>],
   );
@@ -83,8 +75,7 @@ test('every method of the registry is measured, with parameters that it has and 
 
 test('sweeps/family.yaml holds every method of the registry', () => {
   const text = readFileSync(new URL('../sweeps/family.yaml', import.meta.url), 'utf8');
-  const file = new URL('../gpu-runner/tests/fixtures/compressors.json', import.meta.url);
-  const { compressors } = JSON.parse(readFileSync(file, 'utf8')) as { compressors: { name: string }[] };
   const listed = text.split('compressors:\n')[1]!.split('batch_sizes')[0]!;
-  for (const { name } of compressors) expect([name, new RegExp(`\\b${name}\\b`).test(listed)]).toEqual([name, true]);
+  for (const { name } of committedRows())
+    expect([name, new RegExp(`\\b${name}\\b`).test(listed)]).toEqual([name, true]);
 });
