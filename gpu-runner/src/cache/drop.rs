@@ -27,7 +27,10 @@ impl KvCache {
         if !eviction.at_prompt || prompt <= eviction.budget {
             return Ok(None);
         }
-        let kernels = CpuKernels { pool, isa: self.isa };
+        let kernels = CpuKernels {
+            pool: Some(pool),
+            isa: self.isa,
+        };
         let positions: Vec<u32> = (0..prompt as u32).collect();
         let queries: Vec<f32> = observed.queries.iter().map(|x| x.to_f32()).collect();
         let weights = self.prompt_weights(&kernels, eviction, k, &queries);
@@ -73,20 +76,22 @@ impl KvCache {
     ) -> Result<Vec<usize>> {
         let mut bad = Vec::new();
         if let Some(eviction) = self.eviction {
+            let mut due = Vec::new();
             for (row, &seq) in seqs.iter().enumerate() {
                 self.watch(eviction, seq, layer, row, watched);
                 let forward = self.store(seq, layer, 0).seen - self.sequence(seq).prompt;
                 let full = (0..self.shape.kv_heads).any(|head| self.store(seq, layer, head).n > eviction.budget);
-                if !(eviction.when.due(forward) && full) {
-                    continue;
+                if eviction.when.due(forward) && full {
+                    due.push((row, seq, forward));
                 }
-                match self.choose(pool, eviction, seq, layer, row, watched) {
-                    Some(stays) => {
-                        for (head, stays) in stays.iter().enumerate() {
-                            self.keep_only(seq, layer, head, stays, forward);
-                        }
-                    }
-                    None => bad.push(row),
+            }
+            for ((row, seq, forward), stays) in due.iter().zip(self.choose_all(pool, eviction, layer, &due, watched)) {
+                let Some(stays) = stays else {
+                    bad.push(*row);
+                    continue;
+                };
+                for (head, stays) in stays.iter().enumerate() {
+                    self.keep_only(*seq, layer, head, stays, *forward);
                 }
             }
         }
@@ -96,10 +101,28 @@ impl KvCache {
         Ok(bad)
     }
 
+    /// What each of the sequences (row, sequence, forward) keeps: by sequence on all threads where there are several.
+    fn choose_all(
+        &self,
+        pool: &Pool,
+        eviction: Eviction,
+        layer: usize,
+        due: &[(usize, SeqId, usize)],
+        watched: &Watched<'_>,
+    ) -> Vec<Option<Vec<Vec<usize>>>> {
+        if let [(row, seq, _)] = due {
+            return vec![self.choose(Some(pool), eviction, *seq, layer, *row, watched)];
+        }
+        pool.map(due.len(), &|i| {
+            let (row, seq, _) = due[i];
+            self.choose(None, eviction, seq, layer, row, watched)
+        })
+    }
+
     /// Places that stay, ascending, per kv head; `None` if a score is NaN.
     fn choose(
         &self,
-        pool: &Pool,
+        pool: Option<&Pool>,
         eviction: Eviction,
         seq: SeqId,
         layer: usize,

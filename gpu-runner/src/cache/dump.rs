@@ -4,6 +4,7 @@
 //! complement.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use super::layout::{Axis, Part};
 use super::{KvCache, PageId, PageMap, SeqId};
@@ -124,7 +125,10 @@ impl KvCache {
         }
         for place in wide.len() / d..n {
             if place >= half.paged || !half.part.is_quantised() {
-                wide.extend(self.f16_row(seq, layer, head, half, place).iter().map(|x| x.to_f32()));
+                let at = wide.len();
+                wide.resize(at + d, 0.0);
+                self.f16_row(seq, layer, head, half, place)
+                    .convert_to_f32_slice(&mut wide[at..]);
             } else {
                 wide.extend(self.row(seq, layer, head, half, place).into_iter().map(|x| x as f32));
             }

@@ -1,6 +1,7 @@
 //! What a method sees of a layer when it scores entries.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 use crate::model::Shape;
 
@@ -30,8 +31,7 @@ impl Rows<'_> {
         match self {
             Rows::None => panic!("the method reads rows that it does not name in `reads`"),
             Rows::Half { values, stride } => {
-                let row = &values[i * stride..][..d];
-                out.iter_mut().zip(row).for_each(|(o, x)| *o = x.to_f32());
+                values[i * stride..][..d].convert_to_f32_slice(out);
             }
             Rows::Wide(values) => out.copy_from_slice(&values[i * d..][..d]),
         }

@@ -11,10 +11,10 @@ use crate::compress::{Kernels, Rows};
 /// Keys of one task.
 const BLOCK: usize = 256;
 
-/// [`Kernels`] on the threads of a pool.
+/// [`Kernels`] on the threads of a pool, or on the calling one.
 pub struct CpuKernels<'a> {
-    /// The threads.
-    pub pool: &'a Pool,
+    /// The threads; `None` inside a task of theirs.
+    pub pool: Option<&'a Pool>,
     /// The instruction set.
     pub isa: Isa,
 }
@@ -45,10 +45,9 @@ impl Kernels for CpuKernels<'_> {
                 }
             }
         };
-        if n * m > BLOCK {
-            self.pool.tasks(n.div_ceil(BLOCK), &task);
-        } else {
-            (0..n.div_ceil(BLOCK)).for_each(task);
+        match self.pool.filter(|_| n * m > BLOCK) {
+            Some(pool) => pool.tasks(n.div_ceil(BLOCK), &task),
+            None => (0..n.div_ceil(BLOCK)).for_each(task),
         }
     }
 
@@ -63,10 +62,9 @@ impl Kernels for CpuKernels<'_> {
             let row = unsafe { target.slice(i * n, n) };
             math::softmax(self.isa, row, std::f32::consts::LOG2_E);
         };
-        if rows * n > 16 * BLOCK {
-            self.pool.tasks(rows, &task);
-        } else {
-            (0..rows).for_each(task);
+        match self.pool.filter(|_| rows * n > 16 * BLOCK) {
+            Some(pool) => pool.tasks(rows, &task),
+            None => (0..rows).for_each(task),
         }
     }
 }

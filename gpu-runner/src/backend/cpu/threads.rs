@@ -6,6 +6,7 @@
 //! when the region is closed goes back to waiting. Which thread runs a part is left to timing; what a part computes
 //! must not depend on it.
 
+use super::shared::SharedMut;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -116,6 +117,18 @@ impl Pool {
                 part(lo..hi);
             }
         });
+    }
+
+    /// Results of `task` for 0..n, as [`Pool::tasks`] runs it.
+    pub fn map<T: Send + Default>(&self, n: usize, task: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+        let mut results: Vec<T> = (0..n).map(|_| T::default()).collect();
+        let slots = SharedMut::new(&mut results);
+        self.tasks(n, &|i| {
+            // SAFETY: slot i belongs to task i.
+            let slot = unsafe { slots.slice(i, 1) };
+            slot[0] = task(i);
+        });
+        results
     }
 
     /// Runs `task(i)` for every i of 0..n, claimed in ascending order: for tasks of unequal cost.
