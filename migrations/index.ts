@@ -7,6 +7,7 @@ import * as views from './000005_views.ts';
 import * as reader from './000006_reader.ts';
 import * as cellUpdates from './000007_cell_updates.ts';
 import * as family from './000008_family.ts';
+import * as kept from './000009_kept.ts';
 
 /**
  * All migrations in order. A record, not a folder scan: it works in bundles and in compiled output. A released
@@ -21,6 +22,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000006_reader': reader,
   '000007_cell_updates': cellUpdates,
   '000008_family': family,
+  '000009_kept': kept,
 };
 
 export const migrationProvider: MigrationProvider = {

@@ -596,17 +596,18 @@ create view kv.kept (cell_key, prompt_key, replicate, layer, kv_head, seen, kept
     l.layer,
     h.head AS kv_head,
     k.seen,
-    cardinality(b.positions) AS kept,
-    b.positions
+    bit_count(b.bits)::integer AS kept,
+    ARRAY( SELECT at.at
+           FROM generate_series(0, k.seen - 1) at(at)
+          WHERE get_bit(b.bits, at.at::bigint) = 1
+          ORDER BY at.at) AS positions
    FROM newest_run r
      JOIN kept k USING (sweep_no, cell_no)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = k.sample_idx
      CROSS JOIN LATERAL generate_series(0, k.layers - 1) l(layer)
      CROSS JOIN LATERAL generate_series(0, k.kv_heads - 1) h(head)
-     CROSS JOIN LATERAL ( SELECT ARRAY( SELECT at.at
-                   FROM generate_series(0, k.seen - 1) at(at)
-                  WHERE get_bit(k.bitmap, (8 * ((l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8)) + at.at)::bigint) = 1
-                  ORDER BY at.at) AS positions) b;
+     CROSS JOIN LATERAL ( SELECT SUBSTRING(k.bitmap FROM 1 + (l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8) FOR (k.seen + 7) / 8) AS bits
+         OFFSET 0) b;
 create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noise_kind, dataset, task_type, prompt_key, replicate, l_base, l_comp, d, d_lo, d_hi, censor, same, first_diff, stop_missed, stop_early, beyond_noise) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
