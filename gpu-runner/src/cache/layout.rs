@@ -32,7 +32,7 @@ pub enum TokenCodec {
     Int8,
     /// Unsigned codes with the f16 scale and minimum of the group quantiser, one group a token.
     Group {
-        /// Bits per code: 3 or 4.
+        /// Bits per code: 2 to 4.
         bits: u8,
     },
     /// ggml's blocks of 32: signed bytes, an f16 scale.

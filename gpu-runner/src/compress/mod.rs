@@ -8,6 +8,7 @@
 mod ada_kv;
 mod fp8_e4m3;
 pub mod h2o;
+mod int2_token_head;
 mod int4_token_head;
 mod int8_token_head;
 pub mod keydiff;
@@ -68,6 +69,7 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &knorm::Knorm,
     &keydiff::Keydiff,
     &lagkv::LagKv,
+    &int2_token_head::Int2TokenHead,
 ];
 
 /// One method: what it is called, which parameters it takes, and what it declares for given parameters.

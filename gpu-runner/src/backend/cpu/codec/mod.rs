@@ -141,6 +141,7 @@ pub(super) unsafe fn widen<L: KvLanes, const V: usize>(
     match codec {
         TokenCodec::Fp8 { scaled } => fp8::widen::<L, V>(scaled, codes, params, tokens, rows),
         TokenCodec::Int8 => int8::widen::<L, V>(codes, params, tokens, rows),
+        TokenCodec::Group { bits: 2 } => group::widen::<L, V, 2>(codes, params, tokens, rows),
         TokenCodec::Group { bits: 3 } => group::widen::<L, V, 3>(codes, params, tokens, rows),
         TokenCodec::Group { .. } => group::widen::<L, V, 4>(codes, params, tokens, rows),
         TokenCodec::Q8_0 => ggml::widen_q8_0::<L, V>(codes, params, tokens, rows),
