@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 
 export interface CommittedRow {
   name: string;
+  /** Of the design; 0 for our own. */
+  section: number;
   family: string;
   params: { name: string }[];
   input_aliases?: Record<string, unknown>;
