@@ -77,6 +77,12 @@ pub enum Event {
         id: String,
         ids: Vec<Vec<u32>>,
     },
+    Calibrated {
+        id: String,
+        sha256: String,
+        path: String,
+        bytes: u64,
+    },
     Failed(Failed),
     Cancelled {
         cell: String,

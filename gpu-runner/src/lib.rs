@@ -9,6 +9,7 @@ pub mod backend;
 pub mod bench;
 pub mod bench_model;
 pub mod cache;
+pub mod calibrate;
 pub mod compress;
 pub mod devices;
 pub mod dump_kv;

@@ -1,6 +1,7 @@
 //! From a request to what runs: the compressor resolved, defaults filled in, memory counted before any work.
 
 use crate::backend::{host, CPU_NUMERICS};
+use crate::calibrate;
 use crate::compress::{resolve, Resolved};
 use crate::engine::Loaded;
 use crate::events::{Event, Events, MemoryInfo, PageInfo, Planned};
@@ -44,15 +45,8 @@ impl CellPlan {
     /// # Errors
     /// `compressor`, `bad_request`.
     pub fn new(request: Cell, items: Vec<Item>, loaded: &Loaded) -> Result<CellPlan> {
-        if let Some(sha) = request.artefacts.keys().next() {
-            return Err(Error::Compressor {
-                code: "calibration_mismatch",
-                message: format!(
-                    "artefact {sha} is given, but no compressor of this engine reads one; leave artefacts out"
-                ),
-            });
-        }
-        let resolved = resolve(&request.compressor, Some(loaded.config.shape))?;
+        let mut resolved = resolve(&request.compressor, Some(loaded.config.shape))?;
+        resolved.calibration = calibrate::of_cell(&resolved, &request.artefacts, &loaded.model, loaded.config.shape)?;
         let timed = matches!(request.workload, Workload::Throughput(_));
         let default = if timed {
             Scheduler::Static

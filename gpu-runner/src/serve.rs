@@ -4,11 +4,12 @@
 //! everything else waits its turn in one queue. The state machine in `Server` sees requests strictly in order.
 
 use crate::backend::host;
+use crate::calibrate;
 use crate::engine::cell::{End, Host};
 use crate::engine::{prompt, run_cell, Loaded};
 use crate::events::{Event, Events, Failed, PROTOCOL};
 use crate::plan::CellPlan;
-use crate::request::{Cell, CellName, Encode, Item, Refused, Request, Samples, Truncate, MAX_LINE};
+use crate::request::{Calibrate, Cell, CellName, Encode, Item, Refused, Request, Samples, Truncate, MAX_LINE};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Read};
@@ -292,10 +293,7 @@ impl Server<'_> {
             Request::Start(CellName { cell }) => self.start(&cell),
             Request::Cancel(CellName { cell }) => self.cancel(&cell),
             Request::Encode(encode) => self.encode(&encode),
-            Request::Calibrate(c) => Err(Error::Unsupported(format!(
-                "compressor {} needs no calibration; no compressor of this engine does",
-                c.compressor
-            ))),
+            Request::Calibrate(calibrate) => self.calibrate(&calibrate),
             Request::Unload => {
                 self.loaded = None;
                 Ok(())
@@ -380,6 +378,19 @@ impl Server<'_> {
             });
         } else if !self.ended.contains(cell) {
             return Err(self.unknown(cell));
+        }
+        Ok(())
+    }
+
+    fn calibrate(&mut self, request: &Calibrate) -> Result<()> {
+        let loaded = self
+            .loaded
+            .as_mut()
+            .ok_or_else(|| Error::BadRequest("calibrate needs a model; send op \"load\" first".into()))?;
+        let shared = self.shared;
+        // Stopped from outside, the engine leaves at its next look at the queue.
+        if let Some(event) = calibrate::calibrate(loaded, request, &|| !shared.must_stop())? {
+            shared.events.emit(&event);
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ use gpu_runner::model::Shape;
 use half::f16;
 use serde_json::Value;
 
+use super::calibrated::calibrated;
+
 /// SplitMix64: the tests' only source of numbers.
 pub struct Random(pub u64);
 
@@ -51,7 +53,7 @@ pub fn rope(head_dim: usize) -> Arc<Rope> {
 }
 
 pub fn cache(shape: Shape, compressor: &Value, isa: Isa) -> KvCache {
-    let resolved = resolve(compressor, Some(shape)).unwrap();
+    let resolved = calibrated(resolve(compressor, Some(shape)).unwrap(), shape);
     KvCache::new(shape, &resolved, rope(shape.head_dim), isa, 1 << 30).unwrap()
 }
 

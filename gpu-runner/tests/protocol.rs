@@ -160,8 +160,8 @@ fn wrong_requests_are_told_apart_and_the_engine_goes_on() {
         (r#"{"op":"cancel","cell":"nobody"}"#.to_owned(), "bad_request", "is not defined"),
         (
             r#"{"op":"calibrate","id":"k","compressor":{"kvquant":{}},"tokens":[[1]],"out":"x"}"#.to_owned(),
-            "unsupported",
-            "calibration",
+            "bad_request",
+            "longer than sinks_fp",
         ),
         (
             r#"{"op":"cell","cell":"m","compressor":"none","batch":"max","workload":{"score":{}}}"#.to_owned(),

@@ -4,6 +4,10 @@
 mod attention;
 /// The paged cache: identity, isolation, bounds, bytes, refusals.
 mod cache;
+/// Calibration from a model's keys to a cell, and artefacts that are refused.
+mod calibrate;
+/// Artefacts for the other tests.
+mod calibrated;
 /// Chat prompts: templates, control tokens in messages, prompts in parts.
 mod chat;
 /// Codecs of one token's vector: examples, brute force, bytes, attention.
@@ -50,6 +54,10 @@ mod quant;
 mod rng;
 /// Rotation of heads.
 mod rope;
+/// Stores of gear and kvquant.
+mod sparse;
+/// The encoders of gear and kvquant.
+mod sparse_codecs;
 /// Parallel regions: every thread runs once, panics surface, nothing deadlocks.
 mod threads;
 /// A tiny model and cells on it.

@@ -1,5 +1,6 @@
 //! A model of a third of a megabyte with random weights, and cells run on it inside the test's own process.
 
+use crate::calibrated::calibrate_for;
 use crate::gguf_file::{GgufFile, Kv, Temporary, TensorSpec};
 use gpu_runner::engine::cell::Host;
 use gpu_runner::engine::{run_cell, Loaded};
@@ -160,6 +161,7 @@ impl Engine {
     pub fn try_run(&mut self, mut cell: Value, items: &[Value]) -> gpu_runner::Result<Vec<Value>> {
         cell["op"] = json!("cell");
         cell["cell"] = json!("c");
+        calibrate_for(&mut self.0, &mut cell);
         let samples = json!({"op": "samples", "cell": "c", "items": items});
         let Ok(Request::Cell(cell)) = Request::parse(&cell.to_string()) else {
             panic!("not a cell: {:?}", Request::parse(&cell.to_string()));

@@ -10,6 +10,7 @@ use crate::compress::Resolved;
 use crate::model::config::Config;
 use crate::model::rope::Rope;
 use crate::{Error, Result};
+use half::f16;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -76,6 +77,10 @@ pub trait Backend: Sized + Send + 'static {
 
     /// Room for one layer of a prompt of `tokens`; `pre_rope` keeps keys without rotation too.
     fn layer_kv(&self, config: &Config, tokens: usize, pre_rope: bool) -> Self::LayerKv;
+
+    /// Keys without rotation and values, f16 [tokens, kv_heads, head_dim], the first `len` numbers of each; `kv` was made
+    /// with `pre_rope`.
+    fn raw_kv<'a>(&self, kv: &'a Self::LayerKv, len: usize) -> (&'a [f16], &'a [f16]);
 
     /// The cache of one cell.
     ///

@@ -150,6 +150,10 @@ impl Backend for Reference {
         self.cpu.layer_kv(config, tokens, pre_rope)
     }
 
+    fn raw_kv<'a>(&self, kv: &'a LayerKv, len: usize) -> (&'a [f16], &'a [f16]) {
+        self.cpu.raw_kv(kv, len)
+    }
+
     fn cache(&self, config: &Config, resolved: &Resolved, rope: &Arc<Rope>, limit: u64) -> Result<KvCache> {
         self.cpu.cache(config, resolved, rope, limit)
     }

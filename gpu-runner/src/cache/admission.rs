@@ -81,34 +81,33 @@ impl KvCache {
     }
 
     /// Pages by class that a sequence can come to need.
-    fn worst_case(&self, per_layer: &[(usize, usize)]) -> Vec<(ClassId, usize)> {
+    fn worst_case(&self, prompt: usize, max_new: usize) -> Vec<(ClassId, usize)> {
         let mut want: Vec<(ClassId, usize)> = vec![(self.window_class, 0)];
-        for (plan, (pages, window)) in self.plans.iter().zip(per_layer) {
+        for (layer, plan) in self.plans.iter().enumerate() {
+            let (pages, window) = self.worst_pages(layer, prompt, max_new);
             want[0].1 += window;
+            if plan.sparse.is_some() {
+                continue;
+            }
             match want.iter_mut().skip(1).find(|(class, _)| *class == plan.class) {
                 Some((_, n)) => *n += pages,
-                None => want.push((plan.class, *pages)),
+                None => want.push((plan.class, pages)),
             }
         }
+        want.extend(self.worst_sparse(prompt, max_new));
         want
-    }
-
-    fn layer_pages(&self, prompt: usize, max_new: usize) -> Vec<(usize, usize)> {
-        (0..self.shape.layers)
-            .map(|l| self.worst_pages(l, prompt, max_new))
-            .collect()
     }
 
     /// Bytes that a sequence of this prompt and so many new tokens can come to hold.
     pub fn worst_case_bytes(&self, prompt: usize, max_new: usize) -> usize {
-        let want = self.worst_case(&self.layer_pages(prompt, max_new));
+        let want = self.worst_case(prompt, max_new);
         let pages: usize = want.iter().map(|(class, n)| self.pages.page_bytes(*class) * n).sum();
         pages + self.worst_side(prompt, max_new)
     }
 
     /// Whether [`KvCache::admit`] would succeed now.
     pub fn fits(&self, prompt: usize, max_new: usize) -> bool {
-        let want = self.worst_case(&self.layer_pages(prompt, max_new));
+        let want = self.worst_case(prompt, max_new);
         self.pages.fits(&want, self.worst_side(prompt, max_new))
     }
 
@@ -117,9 +116,9 @@ impl KvCache {
     /// # Errors
     /// [`Error::OutOfMemory`] with the bytes wanted and free.
     pub fn admit(&mut self, prompt: usize, max_new: usize, seed: u64) -> Result<SeqId> {
-        let reserved = self.layer_pages(prompt, max_new);
+        let reserved = self.worst_case(prompt, max_new);
         let reserved_side = self.worst_side(prompt, max_new);
-        self.pages.reserve(&self.worst_case(&reserved), reserved_side)?;
+        self.pages.reserve(&reserved, reserved_side)?;
         let sequence = Sequence {
             stores: vec![Store::default(); self.shape.layers * self.shape.kv_heads],
             rings: Vec::new(),
@@ -130,6 +129,8 @@ impl KvCache {
             pages_bytes: 0,
             side_bytes: 0,
             bytes_peak: 0,
+            stream_pages: 0,
+            overflown: false,
             clamped: 0,
         };
         let free = self.sequences.iter().position(Option::is_none);
@@ -161,6 +162,7 @@ impl KvCache {
     pub fn discard(&mut self, seq: SeqId) {
         let sequence = self.sequences[seq.0].take().expect("a sequence is released once");
         for (i, store) in sequence.stores.iter().enumerate() {
+            self.give_sparse(i / self.shape.kv_heads, &store.sparse);
             let class = self.plans[i / self.shape.kv_heads].class;
             store.pages.iter().for_each(|page| self.pages.give(class, *page));
             store
@@ -169,7 +171,6 @@ impl KvCache {
                 .iter()
                 .for_each(|page| self.pages.give(self.window_class, *page));
         }
-        let want = self.worst_case(&sequence.reserved);
-        self.pages.unreserve(&want, sequence.reserved_side);
+        self.pages.unreserve(&sequence.reserved, sequence.reserved_side);
     }
 }

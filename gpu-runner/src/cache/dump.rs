@@ -9,6 +9,7 @@ use half::slice::HalfFloatSliceExt;
 use super::layout::{Axis, Part};
 use super::{KvCache, PageId, PageMap, SeqId};
 use crate::backend::cpu::codec;
+use crate::backend::cpu::seal::Tensor;
 
 /// One store, taken out of its pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +35,20 @@ pub struct Sealed {
     pub codes: Vec<u8>,
     /// Scales, line by line.
     pub scales: Vec<u16>,
-    /// Minima, line by line.
+    /// Minima, line by line; zeros of kvquant.
     pub minima: Vec<u16>,
+    /// Low-rank factors as bits of f16: at the first entry of a block the columns of Pm, [rank][head_dim]; then a row of Q an
+    /// entry.
+    pub factors: Vec<u16>,
+    /// Position, channel and difference (bits of f16) of outliers.
+    pub outliers: Vec<(u32, u16, u16)>,
 }
 
 impl Dump {
     /// Bytes of all parts but the positions: the payload.
     pub fn payload_bytes(&self) -> usize {
-        let of = |s: &Sealed| s.codes.len() + 2 * (s.scales.len() + s.minima.len());
+        let of =
+            |s: &Sealed| s.codes.len() + 2 * (s.scales.len() + s.minima.len() + s.factors.len()) + 4 * s.outliers.len();
         of(&self.k) + of(&self.v) + 2 * (self.k_f16.len() + self.v_f16.len())
     }
 }
@@ -62,6 +69,7 @@ pub fn pack(codes: &[u8], bits: usize) -> Vec<u8> {
 
 /// One half (K or V) of a store, to be read entry by entry.
 struct Half {
+    tensor: Tensor,
     part: Part,
     paged: usize,
     codes: usize,
@@ -72,6 +80,9 @@ struct Half {
 impl KvCache {
     /// Dumps a store.
     pub fn dump(&self, seq: SeqId, layer: usize, head: usize) -> Dump {
+        if self.plan(layer).sparse.is_some() {
+            return self.sparse_dump(seq, layer, head);
+        }
         let (k, v) = self.halves(seq, layer, head);
         let entries = self.entries(seq, layer, head);
         Dump {
@@ -140,6 +151,7 @@ impl KvCache {
         let (store, plan) = (self.store(seq, layer, head), self.plan(layer));
         let map: &PageMap = &plan.page;
         let k = Half {
+            tensor: Tensor::K,
             part: plan.layout.k,
             paged: store.k_paged,
             codes: map.k_codes,
@@ -147,6 +159,7 @@ impl KvCache {
             window_rows: self.window_map().k_codes,
         };
         let v = Half {
+            tensor: Tensor::V,
             part: plan.layout.v,
             paged: store.v_paged,
             codes: map.v_codes,
@@ -207,6 +220,7 @@ impl KvCache {
         let code = |c| self.code(seq, layer, head, half, place, c);
         let params = || self.params(seq, layer, head, half, place);
         match half.part {
+            Part::Sparse { .. } if place < half.paged => self.sparse_row(seq, layer, head, half.tensor, place),
             Part::Int { axis, group, .. } if place < half.paged => {
                 let params = params();
                 let (scales, minima) = params.split_at(params.len() / 2);

@@ -33,6 +33,9 @@ impl KvCache {
             );
             return Err(Error::Internal(text));
         }
+        if self.plans[layer].sparse.is_some() {
+            return self.prefill_sparse(pool, seq, layer, k, v);
+        }
         // Tokens that stay, ascending, per head; `None` for all of them.
         let kept = self.keep_after_prompt(pool, seq, layer, k, v, observed)?;
         let token = |head: usize, place: usize| match &kept {
@@ -182,7 +185,14 @@ impl KvCache {
     }
 
     /// Makes the window of a store hold entries `first..end`.
-    fn grow_window(&mut self, seq: SeqId, layer: usize, head: usize, first: usize, end: usize) -> Result<()> {
+    pub(super) fn grow_window(
+        &mut self,
+        seq: SeqId,
+        layer: usize,
+        head: usize,
+        first: usize,
+        end: usize,
+    ) -> Result<()> {
         let (class, bytes) = (self.window_class, self.window.bytes);
         let sequence = self.sequences[seq.0].as_mut().expect("the sequence is running");
         let window = &mut sequence.stores[layer * self.shape.kv_heads + head].window;

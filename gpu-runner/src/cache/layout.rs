@@ -5,6 +5,8 @@
 //! low bits first), K params by channel are [token group][scales d][minima d], params by token are [token][scales]
 //! [minima], all f16.
 
+use super::sparse::Sparse;
+
 /// Segments and pages start at multiples of this.
 pub const ALIGN: usize = 128;
 
@@ -105,6 +107,11 @@ pub enum Part {
         /// The basis that it is coded in.
         rotation: Rotation,
     },
+    /// Codes of `bits` with corrections, as [`Layout::sparse`] says.
+    Sparse {
+        /// Bits per code.
+        bits: u8,
+    },
 }
 
 impl Part {
@@ -112,7 +119,7 @@ impl Part {
     pub fn row_bytes(self, head_dim: usize) -> usize {
         match self {
             Part::F16 => head_dim * 2,
-            Part::Int { bits, .. } => head_dim * bits as usize / 8,
+            Part::Int { bits, .. } | Part::Sparse { bits } => head_dim * bits as usize / 8,
             Part::Token { codec, .. } => head_dim * codec.bits() / 8,
         }
     }
@@ -121,6 +128,7 @@ impl Part {
     pub fn param_row_bytes(self, head_dim: usize) -> usize {
         match self {
             Part::F16
+            | Part::Sparse { .. }
             | Part::Int {
                 axis: Axis::Channel, ..
             } => 0,
@@ -157,7 +165,7 @@ impl Part {
     pub fn bits(self) -> usize {
         match self {
             Part::F16 => 16,
-            Part::Int { bits, .. } => bits as usize,
+            Part::Int { bits, .. } | Part::Sparse { bits } => bits as usize,
             Part::Token { codec, .. } => codec.bits(),
         }
     }
@@ -221,7 +229,7 @@ pub enum KeyForm {
 }
 
 /// How the entries of one store lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Layout {
     /// Entries per page.
     pub page_tokens: usize,
@@ -235,6 +243,8 @@ pub struct Layout {
     pub v_flush: Flush,
     /// Which K is kept.
     pub key_form: KeyForm,
+    /// Corrections of [`Part::Sparse`], which both parts are then.
+    pub sparse: Option<Sparse>,
 }
 
 impl Layout {
@@ -247,6 +257,7 @@ impl Layout {
             k_flush: Flush::Token(0),
             v_flush: Flush::Token(0),
             key_form: KeyForm::PostRope,
+            sparse: None,
         }
     }
 
@@ -274,7 +285,14 @@ impl Layout {
     /// Entries whose K, and whose V, are quantised when a store holds `n`, after a forward.
     pub fn sealed(&self, n: usize) -> (usize, usize) {
         let (k, v) = self.paged(n);
-        let of = |part: Part, paged| if part.is_quantised() { paged } else { 0 };
+        let head = self.sparse.map_or(0, |s| s.head_tokens());
+        let of = |part: Part, paged: usize| {
+            if part.is_quantised() {
+                paged.saturating_sub(head)
+            } else {
+                0
+            }
+        };
         (of(self.k, k), of(self.v, v))
     }
 
@@ -286,6 +304,9 @@ impl Layout {
 
     /// Byte offsets of a page.
     pub fn page(&self, head_dim: usize) -> PageMap {
+        if let Some(sparse) = self.sparse {
+            return sparse.page(head_dim);
+        }
         let tokens = self.page_tokens;
         let mut end = 0;
         let mut segment = |bytes: usize| {
@@ -309,6 +330,9 @@ impl Layout {
 
     /// Mean bits per element of a full page: `planned.page.bits`.
     pub fn bits(&self, head_dim: usize) -> f64 {
+        if let Some(sparse) = self.sparse {
+            return sparse.page_bits(head_dim);
+        }
         let tokens = self.page_tokens;
         let bytes = self.k.payload_bytes(head_dim, tokens) + self.v.payload_bytes(head_dim, tokens);
         bytes as f64 * 8.0 / (2 * head_dim * tokens) as f64

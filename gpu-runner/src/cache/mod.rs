@@ -13,6 +13,7 @@ mod layout;
 mod observe;
 mod pool;
 mod seal_due;
+pub mod sparse;
 mod stats;
 mod table;
 
@@ -22,6 +23,7 @@ pub use pool::{ClassId, PageId, PagePool, SLAB};
 pub use stats::{expected, witness, Expected, Held, KvStats};
 pub use table::{QueryRing, Sequence, Store, Window};
 
+use sparse::SparsePlan;
 use std::sync::Arc;
 
 use crate::backend::cpu::arena::Arena;
@@ -44,6 +46,8 @@ pub struct LayerPlan {
     pub page: PageMap,
     /// Protected first tokens, for slots.
     pub sinks: usize,
+    /// What lies beside the codes of methods with corrections.
+    pub sparse: Option<SparsePlan>,
     class: ClassId,
 }
 
@@ -92,10 +96,12 @@ impl KvCache {
             .map(|layer| {
                 let layout = compressor.layout(layer, shape);
                 let page = layout.page(shape.head_dim);
+                let sparse = SparsePlan::new(&layout, layer, shape, compressor, &mut pages)?;
                 Ok(LayerPlan {
                     layout,
                     page,
                     sinks: eviction.map_or(0, |e| e.sinks),
+                    sparse,
                     class: pages.class(page.bytes)?,
                 })
             })

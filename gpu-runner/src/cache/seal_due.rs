@@ -8,6 +8,9 @@ use crate::Result;
 impl KvCache {
     /// Seals, in these sequences, what the layout says that a store of so many entries has sealed.
     pub(super) fn seal_due(&mut self, pool: &Pool, layer: usize, seqs: &[SeqId]) -> Result<()> {
+        if self.plans[layer].sparse.is_some() {
+            return self.seal_sparse(pool, layer, seqs);
+        }
         let (heads, d) = (self.shape.kv_heads, self.shape.head_dim);
         let mut jobs = Vec::new();
         let mut windows = Vec::new();

@@ -78,6 +78,9 @@ impl KvStats {
             bytes_f16: seen * 4 * shape.layers * shape.kv_heads * shape.head_dim,
             bytes_ideal: layouts()
                 .map(|(layout, s)| {
+                    if let Some(sparse) = layout.sparse {
+                        return sparse.payload_bytes(shape.head_dim, s.n, &s.sparse);
+                    }
                     let (k, v) = counted(layout, s.k_paged, s.v_paged);
                     layout.payload_bytes(shape.head_dim, s.n, k, v)
                 })
@@ -111,7 +114,8 @@ fn mean(counts: &[usize]) -> f64 {
 }
 
 fn counted(layout: &Layout, k_paged: usize, v_paged: usize) -> (usize, usize) {
-    let of = |quantised, paged| if quantised { paged } else { 0 };
+    let head = layout.sparse.map_or(0, |s| s.head_tokens());
+    let of = |quantised, paged: usize| if quantised { paged.saturating_sub(head) } else { 0 };
     (
         of(layout.k.is_quantised(), k_paged),
         of(layout.v.is_quantised(), v_paged),

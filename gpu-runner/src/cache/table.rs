@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use half::f16;
 
 use super::layout::WINDOW_TOKENS;
-use super::pool::PageId;
+use super::pool::{ClassId, PageId};
+use super::sparse::SparseStore;
 
 /// The f16 tail: ticket t (a place plus the entries that were dropped in front of the window) is row t mod 64 of the page
 /// for t / 64. Pages that hold no entry go back to the pool.
@@ -63,6 +64,8 @@ pub struct Store {
     pub v_paged: usize,
     /// Pages, by place / page_tokens.
     pub pages: Vec<PageId>,
+    /// Pages of methods with corrections, which have none of the others.
+    pub sparse: SparseStore,
     /// The f16 tail of layouts that have one.
     pub window: Window,
     /// The place that a dropped entry left, which the next token takes.
@@ -176,8 +179,8 @@ pub struct Sequence {
     pub seed: u64,
     /// Tokens of the prompt.
     pub prompt: usize,
-    /// What admission reserved, per layer: pages and window pages of all its stores.
-    pub reserved: Vec<(usize, usize)>,
+    /// Pages reserved, by class; a class may come more than once.
+    pub reserved: Vec<(ClassId, usize)>,
     /// What admission reserved beside pages, in bytes.
     pub reserved_side: usize,
     /// Bytes of pages allocated now.
@@ -186,6 +189,10 @@ pub struct Sequence {
     pub side_bytes: usize,
     /// The most of both so far.
     pub bytes_peak: usize,
+    /// Pages of streams taken, of all stores.
+    pub stream_pages: usize,
+    /// Outliers found no room: the sample has failed.
+    pub overflown: bool,
     /// Values clamped to the range of f16 on store.
     pub clamped: u64,
 }

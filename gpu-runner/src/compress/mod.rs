@@ -7,6 +7,7 @@
 
 mod ada_kv;
 mod fp8_e4m3;
+mod gear;
 pub mod h2o;
 mod int2_token_head;
 mod int4_token_head;
@@ -14,6 +15,7 @@ mod int8_token_head;
 pub mod keydiff;
 mod kivi;
 mod knorm;
+mod kvquant;
 mod lagkv;
 mod none;
 mod params;
@@ -56,6 +58,7 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &q8_0::Q8_0,
     &q4_0::Q4_0,
     &kivi::Kivi,
+    &gear::Gear,
     &streaming_llm::StreamingLlm,
     &h2o::H2o,
     &snapkv::SnapKv,
@@ -65,6 +68,7 @@ pub const COMPRESSORS: &[&dyn Compressor] = &[
     &r_kv::RKv,
     &turboquant_mse::TurboquantMse,
     &turboquant_vllm::TurboquantVllm,
+    &kvquant::Kvquant,
     &random::Random,
     &knorm::Knorm,
     &keydiff::Keydiff,

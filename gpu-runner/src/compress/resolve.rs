@@ -1,9 +1,11 @@
 //! From a request's compressor to the configuration that really runs.
 
 use serde_json::{json, Map, Value};
+use std::sync::Arc;
 
 use super::{find, refusal, Bits, Compressor, Eviction, ParamValue, Params, When, COMPRESSORS};
 use crate::cache::{Flush, Layout};
+use crate::calibrate::Artefact;
 use crate::model::Shape;
 use crate::{Error, Result};
 
@@ -29,6 +31,8 @@ pub struct Resolved {
     pub derived: Value,
     /// Payload bits per element, for the shape's head dimension.
     pub bits: Bits,
+    /// What the storer was calibrated to, if it reads that; a cell's plan sets it.
+    pub calibration: Option<Arc<Artefact>>,
 }
 
 impl Resolved {
@@ -102,6 +106,7 @@ fn single(request: &Value, shape: Option<Shape>) -> Result<Resolved> {
         bits: chosen.bits(shape),
         evictor: evicts.then(|| chosen.clone()),
         storer: chosen,
+        calibration: None,
     })
 }
 
@@ -218,6 +223,7 @@ fn compose(parts: &Value, shape: Option<Shape>) -> Result<Resolved> {
         bits: quantiser.bits(shape),
         evictor: Some(evictor),
         storer: quantiser,
+        calibration: None,
     })
 }
 

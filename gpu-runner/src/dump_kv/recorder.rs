@@ -119,6 +119,10 @@ impl<B: Backend<Buffer = Vec<f32>, LayerKv = LayerKv>> Backend for Recorder<B> {
         self.inner.layer_kv(config, tokens, pre_rope)
     }
 
+    fn raw_kv<'a>(&self, kv: &'a LayerKv, len: usize) -> (&'a [f16], &'a [f16]) {
+        self.inner.raw_kv(kv, len)
+    }
+
     fn cache(&self, config: &Config, resolved: &Resolved, rope: &Arc<Rope>, limit: u64) -> Result<KvCache> {
         self.inner.cache(config, resolved, rope, limit)
     }

@@ -20,6 +20,8 @@ use std::time::Instant;
 pub struct Loaded {
     /// `None` after `tokenizer_only`.
     pub runner: Option<Box<dyn Runner>>,
+    /// Content hash of the model: the file's sha256, or a dummy's shape, seed and layers. Calibration artefacts name it.
+    pub model: String,
     /// Its shape.
     pub config: Config,
     /// `None` for dummy models.
@@ -59,7 +61,8 @@ impl Loaded {
         let (mut loaded, sha256) = match &request.model {
             ModelSource::Dummy(model) => {
                 let source = DummySource::new(&model.dummy)?;
-                (Loaded::from_source(&source, None, request, threads)?, None)
+                let name = dummy_name(&model.dummy.shape, model.dummy.seed, source.config());
+                (Loaded::from_source(&source, None, name, request, threads)?, None)
             }
             ModelSource::File(model) => {
                 let file = Gguf::open(&model.path)?;
@@ -79,7 +82,7 @@ impl Loaded {
                     )));
                 }
                 (
-                    Loaded::from_source(&source, Some(tokenizer), request, threads)?,
+                    Loaded::from_source(&source, Some(tokenizer), sha256.clone(), request, threads)?,
                     Some(sha256),
                 )
             }
@@ -92,6 +95,7 @@ impl Loaded {
     fn from_source(
         source: &dyn TensorSource,
         tokenizer: Option<Tokenizer>,
+        model: String,
         request: &Load,
         threads: usize,
     ) -> Result<Loaded> {
@@ -111,6 +115,7 @@ impl Loaded {
         let free = host::free_memory().unwrap_or(4 << 30);
         Ok(Loaded {
             runner,
+            model,
             config: source.config().clone(),
             end_ids: tokenizer.as_ref().map(|t| t.end_ids().to_vec()).unwrap_or_default(),
             tokenizer,
@@ -166,6 +171,11 @@ impl Loaded {
             .as_deref()
             .or_else(|| self.tokenizer.as_ref()?.chat_template())
     }
+}
+
+/// What stands for the content hash of a model that has no file.
+fn dummy_name(shape: &str, seed: u64, config: &Config) -> String {
+    format!("dummy:{shape}:seed={seed}:layers={}", config.shape.layers)
 }
 
 /// The rates in the protocol's units. The matrix rate is that of the kernels which the weights run on.

@@ -12,8 +12,11 @@ use crate::backend::{Backend, Stored};
 use crate::cache::{KeyForm, KvCache, SeqId};
 use crate::compress::Resolved;
 use crate::{Error, Result};
+use half::f16;
 use std::sync::Arc;
 use std::time::Instant;
+
+mod capture;
 
 /// Rows of a prompt that pass a layer together.
 pub const PREFILL_CHUNK: usize = 2048;
@@ -61,8 +64,19 @@ pub trait Runner: Send {
     /// Logits [vocab] of a row of the last prefill or step.
     ///
     /// # Errors
-    /// `numeric` if K, V or the logits of that row are not numbers.
+    /// `numeric` if K, V or the logits of that row are not numbers; `out_of_memory` if its outliers found no room.
     fn logits(&mut self, row: usize) -> Result<&mut [f32]>;
+    /// Runs whole sequences layer by layer and shows each layer's keys before RoPE and its values to `look`: f16 [tokens of
+    /// all sequences, kv_heads, head_dim] each. Closes the cell's cache. `false` if `go_on` said so between two chunks.
+    ///
+    /// # Errors
+    /// `numeric`, `bad_request` for an id outside the vocabulary.
+    fn capture(
+        &mut self,
+        sequences: &[Vec<u32>],
+        look: &mut dyn FnMut(&[f16], &[f16]),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool>;
     /// The seconds since the last call.
     fn take_times(&mut self) -> Times;
 }
@@ -80,6 +94,8 @@ pub struct Llama<B: Backend> {
     logits: B::Buffer,
     logit_rows: usize,
     stored: Vec<Stored>,
+    /// Whose logits the rows hold.
+    rows: Vec<SeqId>,
     cache: Option<KvCache>,
     times: Times,
 }
@@ -148,6 +164,7 @@ impl<B: Backend> Llama<B> {
             logit_rows: rows,
             layer_kv: None,
             stored: Vec::new(),
+            rows: Vec::new(),
             cache: None,
             times: Times::default(),
             config,
@@ -296,6 +313,8 @@ impl<B: Backend> Runner for Llama<B> {
         }
         self.stored.clear();
         self.stored.push(Stored::default());
+        self.rows.clear();
+        self.rows.push(seq);
         laps.lap(&mut self.times.other);
         let reads = cache.prompt_reads(tokens);
         let mut run = || {
@@ -351,6 +370,8 @@ impl<B: Backend> Runner for Llama<B> {
         self.embed(ids)?;
         self.stored.clear();
         self.stored.resize(n, Stored::default());
+        self.rows.clear();
+        self.rows.extend_from_slice(seqs);
         let mut cache = self.cache.take().ok_or_else(not_open)?;
         let watches = cache.eviction().is_some_and(|e| e.step_weights());
         laps.lap(&mut self.times.other);
@@ -388,6 +409,10 @@ impl<B: Backend> Runner for Llama<B> {
                 "K or V holds a NaN; the weights or the prompt are damaged".into(),
             ));
         }
+        let overflow = |seq: &SeqId| self.cache.as_ref().and_then(|cache| cache.overflow(*seq));
+        if let Some(error) = self.rows.get(row).and_then(overflow) {
+            return Err(error);
+        }
         let logits = self.backend.host(&mut self.logits, (row + 1) * vocab);
         let logits = &mut logits[row * vocab..];
         if logits.iter().any(|l| !l.is_finite()) {
@@ -396,6 +421,15 @@ impl<B: Backend> Runner for Llama<B> {
             ));
         }
         Ok(logits)
+    }
+
+    fn capture(
+        &mut self,
+        sequences: &[Vec<u32>],
+        look: &mut dyn FnMut(&[f16], &[f16]),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool> {
+        self.capture_layers(sequences, look, go_on)
     }
 
     fn take_times(&mut self) -> Times {

@@ -4,6 +4,8 @@ use gpu_runner::compress::{resolve, Compressor, Param, ParamKind, COMPRESSORS};
 use gpu_runner::model::Shape;
 use serde_json::{json, Map, Value};
 
+use crate::calibrated::UNMADE;
+
 /// The budget of every evictor: below most prompts of the matrix, above every protected part.
 pub const BUDGET: usize = 40;
 
@@ -33,6 +35,7 @@ fn small(method: &dyn Compressor, param: &Param) -> Option<Value> {
         ("interval", _) => Some(json!(6)),
         ("skip_first" | "skip_last", _) => Some(json!(1)),
         ("window", ParamKind::Range(lo, _)) => Some(json!(lo)),
+        ("calibration", _) => Some(json!(UNMADE)),
         ("group" | "block", ParamKind::Sizes(all)) => Some(json!(all[0])),
         (name, ParamKind::Numbers(all)) if name.ends_with("bits") => Some(json!(all[0])),
         _ => None,

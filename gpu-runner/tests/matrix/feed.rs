@@ -14,6 +14,7 @@ use gpu_runner::model::Shape;
 use gpu_runner::Result;
 use serde_json::Value;
 
+use crate::calibrated::calibrated;
 use crate::kv_trace::{rope, Random};
 
 /// q, k and v before RoPE: per layer [tokens, q_heads + 2 kv_heads, head_dim].
@@ -90,7 +91,7 @@ impl Feed {
     }
 
     pub fn cache(&self, compressor: &Value) -> KvCache {
-        let resolved = resolve(compressor, Some(self.shape())).unwrap();
+        let resolved = calibrated(resolve(compressor, Some(self.shape())).unwrap(), self.shape());
         self.cpu.cache(&self.config, &resolved, &self.rope, 1 << 30).unwrap()
     }
 

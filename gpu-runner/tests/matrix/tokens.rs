@@ -157,7 +157,7 @@ fn t13_a_cell_on_long_samples_is_not_inert() {
     for config in everything() {
         let events = engine.run(
             generate(config.clone(), 2, "continuous", 8),
-            &[item("a", 330), item("b", 150)],
+            &[item("a", 330), item("b", 270)],
         );
         assert_eq!(of(&events, "finished")[0]["inert"], false, "{config}");
         if config.get("none").is_none() {

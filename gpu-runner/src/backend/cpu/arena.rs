@@ -67,6 +67,13 @@ impl Arena {
         unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), len) }
     }
 
+    /// As [`Arena::bytes_of`], to write.
+    pub fn bytes_of_mut(&mut self, page: PageId, at: usize, len: usize) -> &mut [u8] {
+        assert!(page.place().1 + at + len <= SLAB, "a write past the end of a slab");
+        // SAFETY: `&mut self` excludes every other borrow; in bounds as asserted; initialised by `alloc_zeroed`.
+        unsafe { std::slice::from_raw_parts_mut(self.page_ptr(page).add(at), len) }
+    }
+
     /// As [`Arena::f16_of`], to write.
     pub fn f16_of_mut(&mut self, page: PageId, at: usize, len: usize) -> &mut [f16] {
         assert!(page.place().1 + at + len * 2 <= SLAB && at.is_multiple_of(2));

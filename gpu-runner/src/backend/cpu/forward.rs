@@ -133,6 +133,11 @@ impl Backend for Cpu {
         }
     }
 
+    fn raw_kv<'a>(&self, kv: &'a LayerKv, len: usize) -> (&'a [f16], &'a [f16]) {
+        let keys = kv.pre.as_ref().expect("made with keys before RoPE");
+        (&keys[..len], &kv.v[..len])
+    }
+
     fn cache(&self, config: &Config, resolved: &Resolved, rope: &Arc<Rope>, limit: u64) -> Result<KvCache> {
         KvCache::new(config.shape, resolved, Arc::clone(rope), self.isa, limit as usize)
     }

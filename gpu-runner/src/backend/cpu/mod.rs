@@ -19,6 +19,7 @@ pub mod scores;
 pub mod seal;
 pub mod shared;
 mod slab;
+pub mod sparse;
 pub mod threads;
 
 pub use activations::Activations;

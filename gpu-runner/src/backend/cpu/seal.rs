@@ -209,6 +209,7 @@ impl SealRows<'_> {
                     );
                 }
             }
+            Part::Sparse { .. } => unreachable!("codes with corrections are sealed a block at a time"),
             Part::Token { codec, rotation } => {
                 let param_bytes = self.part.param_row_bytes(self.head_dim);
                 let params = self.params.add(self.first * param_bytes);

@@ -13,6 +13,7 @@ use super::super::codec::{self, rotation};
 use super::super::kv_lanes::KvLanes;
 use super::super::lanes::{for_isa, LANES};
 use super::super::seal::Tensor;
+use super::super::sparse::widen::Reader;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
@@ -118,6 +119,7 @@ pub fn decode(
         let kernel = Chunk {
             arena: cache.arena(),
             store: cache.store(seqs[row], layer, head),
+            head,
             plan,
             window: cache.window_map(),
             rope: (plan.layout.key_form == KeyForm::PreRope).then(|| cache.rope()),
@@ -174,6 +176,8 @@ impl Shared {
 struct Chunk<'a> {
     arena: &'a Arena,
     store: &'a Store,
+    /// The kv head.
+    head: usize,
     plan: &'a LayerPlan,
     window: &'a PageMap,
     rope: Option<&'a Rope>,
@@ -280,6 +284,7 @@ impl Chunk<'_> {
                     let params = self.arena.page_ptr(page).add(params);
                     codec::widen::<L, V>(codec, codes, params, tokens, rows);
                 }
+                Part::Sparse { .. } => self.corrected(map).widen::<L, V>(Tensor::K, place, tokens, rows),
             }
             for (h, base) in base.iter().enumerate() {
                 let q: [L; V] = load_row::<L, V>(q.add(h * d));
@@ -368,6 +373,7 @@ impl Chunk<'_> {
                     let params = self.arena.page_ptr(page).add(params);
                     codec::widen::<L, V>(codec, codes, params, tokens, rows);
                 }
+                Part::Sparse { .. } => self.corrected(map).widen::<L, V>(Tensor::V, place, tokens, rows),
             }
             let weights = weights.as_ptr().add(place - self.places.start);
             let mut h = 0;
@@ -396,6 +402,23 @@ impl Chunk<'_> {
         for h in 0..self.g {
             let sum = std::slice::from_raw_parts_mut(out.add(h * V * LANES), V * LANES);
             rotation::undo(rotation, sum);
+        }
+    }
+
+    /// Reads codes with corrections.
+    #[inline(always)]
+    fn corrected<'b>(&'b self, map: &'b PageMap) -> Reader<'b> {
+        Reader {
+            arena: self.arena,
+            store: &self.store.sparse,
+            plan: self
+                .plan
+                .sparse
+                .as_ref()
+                .expect("a part with corrections has their plan"),
+            map,
+            head: self.head,
+            rope: self.rope,
         }
     }
 
@@ -443,6 +466,9 @@ impl Chunk<'_> {
     fn run_at(&self, place: usize, paged: usize, part: Part) -> (Part, PageId, &PageMap, usize, usize) {
         // Runs end at multiples of 16 and at the border of pages and window; no run leaves its page or its group.
         let end = ((place / LANES + 1) * LANES).min(self.places.end);
+        if let Some(sparse) = self.plan.sparse.as_ref().filter(|_| place < paged) {
+            return sparse.run_at(&self.store.sparse, &self.plan.page, place, end.min(paged));
+        }
         if place < paged {
             let tokens = self.plan.layout.page_tokens;
             let page = self.store.pages[place / tokens];

@@ -6,7 +6,7 @@
 mod columns;
 mod decode;
 mod prefill;
-mod rows;
+pub(super) mod rows;
 
 pub use columns::column_sums;
 pub use decode::{decode, StepWeights, CHUNK};

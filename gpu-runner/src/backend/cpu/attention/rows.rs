@@ -28,7 +28,7 @@ pub(super) unsafe fn widen_f16<L: KvLanes, const V: usize>(from: *const u8, toke
 
 /// rows [tokens, d] = codes at `from`, as numbers.
 #[inline(always)]
-pub(super) unsafe fn widen_codes<L: KvLanes, const V: usize>(
+pub(in crate::backend::cpu) unsafe fn widen_codes<L: KvLanes, const V: usize>(
     bits: u8,
     from: *const u8,
     tokens: usize,
@@ -47,7 +47,7 @@ pub(super) unsafe fn widen_codes<L: KvLanes, const V: usize>(
 
 /// rows [tokens, d]: codes become code * scale + minimum of their group of channels. The product is exact.
 #[inline(always)]
-pub(super) unsafe fn undo_scales<L: KvLanes, const V: usize>(
+pub(in crate::backend::cpu) unsafe fn undo_scales<L: KvLanes, const V: usize>(
     group: usize,
     params: *const u8,
     tokens: usize,
@@ -94,7 +94,7 @@ pub(super) unsafe fn scale_queries<L: KvLanes, const V: usize>(
 
 /// Rotates a row of adjacent pairs; angles [cos d/2][sin d/2].
 #[inline(always)]
-pub(super) unsafe fn rotate<L: KvLanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
+pub(in crate::backend::cpu) unsafe fn rotate<L: KvLanes, const V: usize>(row: &mut [f32], angles: &[f32]) {
     let (cos, sin) = (angles.as_ptr(), angles.as_ptr().add(V * LANES / 2));
     for j in 0..V {
         let at = row.as_mut_ptr().add(j * LANES);
