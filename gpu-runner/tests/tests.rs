@@ -16,6 +16,8 @@ mod codecs;
 mod compress;
 /// What the machine offers, and the kernel benches.
 mod devices;
+/// The command that writes what a prompt leaves in the cache.
+mod dump_kv;
 /// Workloads on a tiny model: endings, truncation, traces, memory, throughput, scores.
 mod engine;
 /// Methods that drop entries, end to end on the cache.

@@ -34,6 +34,8 @@ EVICTORS = [
     ("keydiff", snap("keydiff")),
     ("random", snap("random")),
     ("r_kv", snap("r_kv")),
+    ("lagkv", snap("lagkv")),
+    ("lagkv, lag 16", snap("lagkv", lag=16, sinks=16)),
 ]
 
 QUANTISERS = [
@@ -46,6 +48,33 @@ QUANTISERS = [
     ("gear-l 2 bit", {"gear": {"bits": 2, "sparsity": 0}}),
     ("gear 2 bit, kcvt", {"gear": {"bits": 2, "backbone": "kcvt"}}),
     ("gear 2 bit, backbone alone", {"gear": {"bits": 2, "sparsity": 0, "rank_prefill": 0}}),
+    ("fp8_e4m3", {"fp8_e4m3": {}}),
+    ("fp8_e4m3, scaled", {"fp8_e4m3": {"scale": "token_head", "window": 32}}),
+    ("int8_token_head", {"int8_token_head": {}}),
+    ("int4_token_head", {"int4_token_head": {}}),
+    ("int4_token_head, rotated", {"int4_token_head": {"rotate": "hadamard"}}),
+    ("int2_token_head", {"int2_token_head": {}}),
+    ("q8_0", {"q8_0": {}}),
+    ("q4_0", {"q4_0": {}}),
+    ("q4_0, rotated", {"q4_0": {"rotate": "hadamard"}}),
+    ("turboquant_mse 4 bit", {"turboquant_mse": {}}),
+    ("turboquant_mse 2 bit, renorm", {"turboquant_mse": {"bits": 2, "renorm": True, "seed": 5}}),
+    ("turboquant_vllm 4bit_nc", {"turboquant_vllm": {}}),
+    ("turboquant_vllm k8v4", {"turboquant_vllm": {"preset": "k8v4", "window": 16}}),
+    ("turboquant_vllm 3bit_nc", {"turboquant_vllm": {"preset": "3bit_nc", "skip_first": 0, "skip_last": 0}}),
+]
+
+# Methods that drop after decode forwards, replayed over the engine's own steps.
+STEPPERS = [
+    ("h2o step", snap("h2o")),
+    ("h2o step, visible", snap("h2o", normalise="visible", recent=16)),
+    ("tova step", snap("tova")),
+    ("tova step per kv head", snap("tova", heads="kv", protect_last=True)),
+    ("snapkv interval", snap("snapkv", evict_at="interval", interval=8)),
+    ("r_kv interval", snap("r_kv", interval=8)),
+    ("knorm step", snap("knorm", evict_at="step")),
+    ("keydiff interval", snap("keydiff", evict_at="interval", interval=8, recent=16)),
+    ("random step", snap("random", evict_at="step", sinks=4)),
 ]
 
 # Names that Python reserves, or that the functions use themselves.

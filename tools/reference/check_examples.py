@@ -12,6 +12,7 @@ import kept
 import quantisers
 import random_numbers as rn
 import scores as s
+import token_codecs as tc
 
 FIXTURES = {f["name"]: f for f in json.load(open(sys.argv[1], encoding="utf-8"))["fixtures"]}
 CHECKED = []
@@ -129,4 +130,26 @@ draw = [rn.uniform(rn.key(given["seed"], 3, given["sample_seed"], 2, 1, p), 0) f
 equal(draw, wanted["score"])
 given, wanted = fixture("tova_heads")
 close(s.grouped(np.array(given["last_query_weights_per_head"]), 2).mean(axis=1), wanted["kv_mean"])
+row = lambda x: half(x).astype(np.float32)[None]
+given, wanted = fixture("fp8_e4m3_unit_scale")
+close(tc.e4m3(np.array(given["x"], np.float32)), wanted["dequant"], 0)
+given, wanted = fixture("fp8_e4m3_token_head")
+close(tc.fp8_e4m3(row(given["x"]), "token_head")[0], wanted["dequant"])
+for name in ("int8_token_head", "int4_token_head"):
+    given, wanted = fixture(name)
+    close(getattr(tc, name)(row(given["x"]))[0], wanted["dequant"])
+for name in ("q4_0_decimal", "q8_0_decimal", "q4_0_f16_exact", "q8_0_f16_exact", "q8_0_half_away"):
+    given, wanted = fixture(name)
+    x = np.zeros((1, 32), np.float32)
+    x[0, :4] = given["x_head"]
+    found = getattr(tc, name[:4])(x)[0]
+    close(found[:4], wanted.get("dequant_head", wanted.get("codes_head")))
+    close(found[4:], 0)
+for name in ("hadamard_4", "hadamard_8"):
+    given, wanted = fixture(name)
+    close(tc.hadamard(np.array(given["x"], np.float32)), wanted["y"])
+for name in ("turboquant_d4", "turboquant_d4_renorm"):
+    given, wanted = fixture(name)
+    x, signs = np.array([given["x"]], np.float32), np.array(given["signs"], np.float32)
+    close(tc.codebook(x, given["bits"], signs, given["renorm"])[0], wanted["dequant"], 0.002)
 print(f"{len(CHECKED)} examples hold: {', '.join(CHECKED)}")

@@ -13,10 +13,12 @@ import numpy as np
 
 import kept
 import quantisers
-from cases import EVICTORS, QUANTISERS, method, params
+import token_codecs
+from cases import EVICTORS, QUANTISERS, STEPPERS, method, params
 from engine import Engine
 from llama import Llama
 from prompts import prompts
+from steps import replay
 
 
 class Agreement:
@@ -80,17 +82,18 @@ def half(x):
 
 
 class Layer:
-    """One layer's q and k, seen as each method sees them."""
+    """One layer's q, k and v, seen as each method sees them."""
 
-    def __init__(self, q, k, layer, layers, seed):
+    def __init__(self, q, k, v, layer, layers, seed):
         # Rings hold queries in f16; methods that read attention's own weights see them in f32.
-        self.q, self.ring, self.k = q, half(q), half(k)
+        self.q, self.ring, self.k, self.v = q, half(q), half(k), half(v)
         self.place = layer, layers, seed
 
     def evict(self, effective):
         name = method(effective)
         q = self.q if name in ("h2o", "tova") else self.ring
-        return getattr(kept, name)(q, self.k, *self.place, **params(effective))
+        values = {"v": self.v} if name == "lagkv" else {}
+        return getattr(kept, name)(q, self.k, *self.place, **values, **params(effective))
 
 
 def run(args):
@@ -120,10 +123,10 @@ def run(args):
         masks = {label: [] for label, _ in evictors}
         for layer in range(dump.layers):
             q, k, v = dump.exact(layer)
-            exact = Layer(q, k, layer, dump.layers, args.seed)
+            exact = Layer(q, k, v, layer, dump.layers, args.seed)
             if state:
                 f = state.layers[layer]
-                real = Layer(f.q, f.k, layer, dump.layers, args.seed)
+                real = Layer(f.q, f.k, f.v, layer, dump.layers, args.seed)
                 drift.append([np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in ((q, f.q), (k, f.k), (v, f.v))])
             for i, (label, _) in enumerate(evictors):
                 ours = dump.mask(i, layer)
@@ -141,9 +144,25 @@ def run(args):
                 traced[1] += 1
         shutil.rmtree(scratch / f"prompt-{number}")
         print(f"prompt {number}: {name}, {len(ids)} tokens", flush=True)
+    stepped = steps(engine, ids, [r for r in chosen(STEPPERS) if method(r[1]) in known], args) if args.steps else {}
     shutil.rmtree(scratch)
-    report(own, end_to_end, differences, drift, lengths, traced)
-    return all(a.equal >= 0.99 * a.decisions for a in own.values())
+    report(own, end_to_end, differences, drift, lengths, traced, stepped, args.steps)
+    return all(a.equal >= 0.99 * a.decisions for a in [*own.values(), *stepped.values()])
+
+
+def steps(engine, ids, rows, args):
+    """Held entries after decode steps on the last prompt: label -> Agreement."""
+    options = ["--steps", str(args.steps), "--seed", str(args.seed), "--backend", args.backend]
+    dump = engine.dump(ids, [c for _, c in rows], "steps", options)
+    found = {}
+    for i, (label, _) in enumerate(rows):
+        a = found[label] = Agreement()
+        for layer in range(dump.layers):
+            for (ours, _, _), theirs in zip(dump.stores(i, layer, "end"), replay(dump, i, layer)):
+                masks = np.zeros((2, 1, dump.T + args.steps), bool)
+                masks[0, 0, ours], masks[1, 0, theirs] = True, True
+                a.add(*masks, np.zeros(masks.shape[1:]))
+    return found
 
 
 def mains(rows):
@@ -157,17 +176,19 @@ def quantise(difference, dump, index, layer, k, v):
     for head, (positions, ours_k, ours_v) in enumerate(dump.stores(index, layer)):
         assert (positions == np.arange(dump.T)).all(), "a quantiser drops nothing"
         K, V = k[:, head], v[:, head]
-        if method(effective) == "kivi":
-            pairs = [(x, None) for x in quantisers.kivi(K, V, **params(effective))]
-        else:
-            own = params(effective, keep=("seed",))
+        name, own = method(effective), params(effective, keep=("seed",))
+        if name == "kivi":
+            pairs = [(x, None) for x in quantisers.kivi(K, V, **own)]
+        elif name == "gear":
             own.pop("rank_decode")
             pairs = quantisers.gear(K, V, layer, head, **own)
+        else:
+            pairs = [(token_codecs.token_codec(name, x, layer, dump.layers, i, **own), None) for i, x in enumerate((K, V))]
         for ours, (theirs, plain), exact in zip((ours_k, ours_v), pairs, (K, V)):
             difference.add(ours.astype(np.float64), theirs, exact.astype(np.float64), plain)
 
 
-def report(own, end_to_end, differences, drift, lengths, traced):
+def report(own, end_to_end, differences, drift, lengths, traced, stepped, fed):
     print(f"\n{len(lengths)} prompts of {min(lengths)} to {max(lengths)} tokens")
     if drift:
         q, k, v = np.mean(drift, axis=0)
@@ -176,13 +197,17 @@ def report(own, end_to_end, differences, drift, lengths, traced):
         print(f"kept sets of `generate` cells equal to those of dump-kv: {traced[0]} of {traced[1]} methods")
         print("\n| method | stores | own q, k, v: decisions | of kept | equal stores | widest gap | float: decisions | of kept |")
         print("|---|---|---|---|---|---|---|---|")
-        for label, a in own.items():
+        for label, a in ((label, a) for label, a in own.items() if a.stores):
             b = end_to_end[label].cells()[:2] if drift else ["-", "-"]
             print("| " + " | ".join([label, str(a.stores), *a.cells(), f"{a.gap:.1e}", *b]) + " |")
+    if stepped:
+        print(f"\n| after {fed} steps | stores | own q, k: decisions | of kept | equal stores |\n|---|---|---|---|---|")
+        for label, a in stepped.items():
+            print("| " + " | ".join([label, str(a.stores), *a.cells()]) + " |")
     if differences:
         print("\n| method | values equal | max abs | max rel to largest | difference / own error | error / backbone's |")
         print("|---|---|---|---|---|---|")
-        for label, d in differences.items():
+        for label, d in ((label, d) for label, d in differences.items() if d.values):
             own_error = np.sqrt(d.square / d.error) if d.error else 0.0
             gain = f"{np.sqrt(d.error / d.backbone):.4f}" if d.backbone else "-"
             print(f"| {label} | {100 * d.equal / d.values:.4f} % | {d.absolute:.2e} | {d.relative:.2e} | {own_error:.1e} | {gain} |")
@@ -199,6 +224,7 @@ def main():
     parser.add_argument("--most", type=int, default=1000, help="tokens of the longest")
     parser.add_argument("--only", nargs="*", help="names of methods")
     parser.add_argument("--seed", type=int, default=0, help="the samples' seed")
+    parser.add_argument("--steps", type=int, default=40, help="decode steps that are replayed on the last prompt")
     parser.add_argument("--backend", default="cpu", help="reference: the engine's own float oracle, minutes a prompt")
     parser.add_argument("--own-only", action="store_true", help="no float forward")
     parser.add_argument("--float64", action="store_true", help="the float forward in double precision")

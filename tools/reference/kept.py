@@ -144,3 +144,24 @@ def r_kv(q, k, layer, layers, seed, budget, obs_window=8, kernel=7, pool="max", 
         return everything(k)
     scores = s.r_kv(q, k, obs_window, kernel, pool, lambda_, threshold)
     return keep(scores, T, [budget] * k.shape[1], obs_window)
+
+
+def lagkv(q, k, layer, layers, seed, v, budget, sinks=4, lag=None, **_):
+    T, heads = k.shape[:2]
+    if T <= budget:
+        return everything(k)
+    mask, shown = np.zeros((heads, T), bool), np.full((heads, T), np.nan)
+    whole = (T - sinks) // lag
+    last = sinks + (whole - 1) * lag
+    mask[:, :sinks] = mask[:, last:] = True
+    places = budget - sinks - (T - last)
+    for h in range(heads):
+        for p in range(whole - 1):
+            first = sinks + p * lag
+            of = lambda x: s.softmax(s.lag_spreads(x[:, h].astype(np.float64), first, lag))
+            score = of(k) + of(v)
+            shown[h, first : first + lag] = score
+            # Equal shares; what does not divide goes to the latest partitions.
+            share = places // (whole - 1) + (p >= whole - 1 - places % (whole - 1))
+            mask[h, first + best(score, min(share, lag))] = True
+    return mask, shown

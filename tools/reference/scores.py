@@ -109,3 +109,11 @@ def r_kv(q, k, w, kernel=7, pool="max", weight=0.1, threshold=0.5):
         redundancy = softmax(s.mean(axis=0))[: n - w]
         scores.append(weight * importance[head] - (1 - weight) * redundancy)
     return np.array(scores)
+
+
+def lag_spreads(x, first, lag):
+    """LagKV: of x [T, d], for the tokens first .. first + lag, how far channels scaled by the next partition spread."""
+    part, following = x[first : first + lag], x[first + lag : first + 2 * lag]
+    low, high = following.min(axis=0), following.max(axis=0)
+    span = high - low
+    return np.divide(part - low, span, out=np.zeros_like(part), where=span > 0).std(axis=1, ddof=1)

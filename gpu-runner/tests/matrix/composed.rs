@@ -23,8 +23,11 @@ fn parts() -> Vec<(Value, &'static dyn Compressor)> {
 
 #[test]
 fn t21_the_pairs_of_the_design_compose_and_no_others() {
-    let design = registry()["compose"].clone();
-    let has = |list: &str, name: &str| design[list].as_array().unwrap().iter().any(|n| n == name);
+    let rows = registry()["compressors"].as_array().unwrap().clone();
+    let role = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        row["compose_role"].as_str().unwrap_or_default().to_owned()
+    };
     for evictor in COMPRESSORS.iter().flat_map(|m| schedules(*m)) {
         let (_, params) = evictor.as_object().unwrap().iter().next().unwrap();
         let at_prompt_only = match params.get("evict_at") {
@@ -34,7 +37,11 @@ fn t21_the_pairs_of_the_design_compose_and_no_others() {
         };
         for method in COMPRESSORS {
             let name = method.spec().name;
-            let allowed = has("quantisers_per_token", name) || has("quantisers_per_block", name) && at_prompt_only;
+            let allowed = match role(name).as_str() {
+                "quant" => true,
+                "quant (only with evict_at=prefill)" => at_prompt_only,
+                _ => false,
+            };
             let pair = json!({"compose": [evictor, {name: base(*method)}]});
             match resolve(&pair, Some(SHAPE)) {
                 Ok(_) => assert!(allowed, "{pair} composes"),

@@ -1,6 +1,7 @@
 //! T13 and T24: a compressor that does not act is an error, and a number that is none fails one sequence alone.
 
 use gpu_runner::backend::{Backend, Stored};
+use gpu_runner::cache::KvCache;
 use gpu_runner::compress::When;
 use gpu_runner::Error;
 
@@ -112,6 +113,30 @@ fn t24_a_nan_fails_its_own_sequence_and_leaves_its_neighbours_stores_alone() {
             cache.release(rows[0]).unwrap();
             assert_eq!(cache.live_pages(), 0, "{config}");
         }
+    }
+}
+
+#[test]
+fn t24_a_nan_in_a_prompt_is_one_error_and_the_next_sample_on_its_pages_is_well() {
+    let feed = Feed::new(SHAPE, 2);
+    let (good, mut bad) = (Story::new(SHAPE, 110, 28), Story::new(SHAPE, 110, 29));
+    let d = SHAPE.head_dim;
+    bad.rows[2][60 * bad.width + SHAPE.q_heads * d + 9] = f32::NAN;
+    for config in everything() {
+        let run = |cache: &mut KvCache| {
+            let seq = feed.run(cache, &good, 100, 10);
+            let dumps = feed.dumps(cache, seq);
+            cache.release(seq).unwrap();
+            dumps
+        };
+        let fresh = run(&mut feed.cache(&config));
+        let mut cache = feed.cache(&config);
+        match feed.start_in(&mut cache, &bad, 100, 11, 100) {
+            Err(Error::Numeric(_)) => {}
+            other => panic!("{config}: {other:?}"),
+        }
+        assert_eq!(cache.live_pages(), 0, "{config}");
+        assert!(run(&mut cache) == fresh, "{config}");
     }
 }
 

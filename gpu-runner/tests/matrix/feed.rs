@@ -11,7 +11,7 @@ use gpu_runner::compress::resolve;
 use gpu_runner::model::config::{Architecture, Config, RopeConfig};
 use gpu_runner::model::rope::{Rope, RopeScaling};
 use gpu_runner::model::Shape;
-use gpu_runner::Result;
+use gpu_runner::{Error, Result};
 use serde_json::Value;
 
 use crate::calibrated::calibrated;
@@ -134,7 +134,11 @@ impl Feed {
             cpu.store_prefill(cache, seq, layer, prompt, &kv)?;
         }
         cache.add_clamped(seq, stored.clamped);
-        Ok(())
+        match stored.nan {
+            // As the forward pass does when it is asked for logits.
+            true => Err(Error::Numeric("K or V holds a NaN".into())),
+            false => Ok(()),
+        }
     }
 
     /// As [`Feed::start_in`], in one chunk.

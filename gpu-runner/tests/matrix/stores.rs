@@ -6,7 +6,7 @@ use gpu_runner::compress::When;
 use gpu_runner::model::Shape;
 use serde_json::{json, Value};
 
-use super::configs::{all_of, everything, method, pairs, schedules, BUDGET, SHAPE, WIDE};
+use super::configs::{all_of, everything, method, pairs, schedules, smallest, BUDGET, SHAPE, WIDE};
 use super::feed::{Feed, Story};
 use crate::kv_trace::{assert_close, softmax_sum};
 use gpu_runner::compress::COMPRESSORS;
@@ -39,7 +39,7 @@ fn t9_stores_do_not_depend_on_how_a_prompt_is_cut_into_chunks() {
 
 /// The ragged batch: prompts shorter and longer than budget, windows, groups and pages.
 const RAGGED: [usize; 8] = [1, 130, 39, 64, 41, 150, 97, 31];
-const STEPS: usize = 70;
+const STEPS: usize = 45;
 
 #[test]
 fn t10_t11_t12_a_sequence_has_the_same_stores_alone_and_in_any_slot_of_any_batch_on_used_pages() {
@@ -48,6 +48,7 @@ fn t10_t11_t12_a_sequence_has_the_same_stores_alone_and_in_any_slot_of_any_batch
         .map(|i| Story::new(SHAPE, RAGGED[i] + STEPS, 50 + i as u64))
         .collect();
     let other = Story::new(SHAPE, 200, 3);
+    let small = smallest();
     for config in everything() {
         let alone: Vec<Vec<Dump>> = (0..8)
             .map(|i| {
@@ -63,7 +64,9 @@ fn t10_t11_t12_a_sequence_has_the_same_stores_alone_and_in_any_slot_of_any_batch
         feed.step(&mut cache, &[(given_up, &other, 90)]);
         cache.release(ended).unwrap();
         cache.discard(given_up);
-        for order in [[0, 1, 2, 3, 4, 5, 6, 7], [6, 2, 5, 7, 0, 4, 1, 3]] {
+        let orders = [[0, 1, 2, 3, 4, 5, 6, 7], [6, 2, 5, 7, 0, 4, 1, 3]];
+        // Both orders for one configuration a row: the second shows nothing new of a parameter's value.
+        for order in &orders[..if small.contains(&config) { 2 } else { 1 }] {
             let rows: Vec<(SeqId, usize)> = order
                 .iter()
                 .map(|i| (feed.start(&mut cache, &stories[*i], RAGGED[*i], STEPS + 1), *i))
@@ -174,20 +177,20 @@ fn t15_t16_entries_seal_once_and_the_bytes_of_the_parts_add_up() {
 /// Attention of q [q_heads, head_dim] over the dequantised stores, in f64.
 fn reference(cache: &KvCache, seq: SeqId, layer: usize, q: &[f32]) -> Vec<f64> {
     let (d, g) = (cache.shape().head_dim, cache.shape().group());
-    let of_head = |(h, q): (usize, &[f32])| {
-        let (mut k, v) = cache.dequantised(seq, layer, h / g);
-        let positions = cache.positions(seq, layer, h / g);
-        for (slot, (row, position)) in k.chunks_exact_mut(d).zip(positions).enumerate() {
-            match cache.key_form() {
-                KeyForm::PostRope => {}
-                KeyForm::PreRope => rotate(row, slot),
-            }
-            let _ = position;
+    let of_head = |(head, q): (usize, &[f32])| {
+        let (mut k, v) = cache.dequantised(seq, layer, head);
+        if cache.key_form() == KeyForm::PreRope {
+            // Rank among the kept entries, in order of positions, is the slot.
+            k.chunks_exact_mut(d)
+                .enumerate()
+                .for_each(|(slot, row)| rotate(row, slot));
         }
         let q: Vec<f64> = q.iter().map(|x| f64::from(*x)).collect();
-        softmax_sum(&q, &k, &v, d)
+        q.chunks_exact(d)
+            .flat_map(|q| softmax_sum(q, &k, &v, d))
+            .collect::<Vec<_>>()
     };
-    q.chunks_exact(d).enumerate().flat_map(of_head).collect()
+    q.chunks_exact(g * d).enumerate().flat_map(of_head).collect()
 }
 
 /// RoPE with base 10,000 in f64.
@@ -210,6 +213,9 @@ fn t17_attention_is_that_of_f64_over_the_dequantised_stores() {
                 let seq = feed.start(&mut cache, &story, prompt, 41);
                 for token in prompt..prompt + 40 {
                     feed.step_with(&mut cache, &[(seq, &story, token)], |cache, layer, q, out| {
+                        if token % 5 != 0 {
+                            return;
+                        }
                         let what = format!("{config} d {} layer {layer} token {token}", shape.head_dim);
                         assert_close(out, &reference(cache, seq, layer, q), 5e-5, &what);
                     });
@@ -237,9 +243,10 @@ fn t18_evictors_keep_what_is_protected_and_change_no_kept_entry() {
                 let what = format!("{config} layer {layer} head {head} step {step}: {kept:?}");
                 assert!(kept.windows(2).all(|w| w[0] < w[1]), "{what}");
                 assert!((0..eviction.sinks as u32).all(|p| kept.contains(&p)), "{what}");
-                let due = match eviction.when {
-                    When::Prefill => step == 0,
-                    _ => eviction.when.due(step),
+                let due = if step == 0 {
+                    eviction.at_prompt
+                } else {
+                    eviction.when.due(step)
                 };
                 let seen = 200 + step as u32;
                 if due {
@@ -292,7 +299,15 @@ fn t23_degenerate_prompts_and_vectors_survive_every_method() {
             (&zeros[1], true),
             (&constant, false),
         ] {
-            for (prompt, steps) in [(1, 0), (1, 100), (BUDGET, 2), (BUDGET + 1, 2), (128, 1), (160, 33)] {
+            for (prompt, steps) in [
+                (1, 0),
+                (1, 100),
+                (BUDGET, 2),
+                (BUDGET + 1, 0),
+                (BUDGET + 1, 2),
+                (128, 1),
+                (160, 33),
+            ] {
                 let mut cache = feed.cache(&config);
                 let seq = feed.start(&mut cache, story, prompt, steps + 1);
                 for token in prompt..prompt + steps {

@@ -3,7 +3,7 @@
 use gpu_runner::compress::COMPRESSORS;
 use serde_json::{json, Value};
 
-use super::configs::{everything, method};
+use super::configs::{everything, method, smallest};
 use crate::gguf_file::Temporary;
 use crate::tiny::{generate, item, model_of, of, tokens, Engine, CONTEXT};
 
@@ -122,6 +122,7 @@ fn t10_t11_t12_tokens_do_not_depend_on_batch_order_slot_scheduler_failures_or_en
     shuffled.swap(1, 6);
     // Too long for the context: an error of its own, in the middle of the others.
     shuffled.insert(3, item("failed", CONTEXT as usize + 1));
+    let small = smallest();
     for config in everything() {
         let run = |engine: &mut Engine, batch: usize, scheduler: &str, items: &[Value]| {
             let mut cell = generate(config.clone(), batch, scheduler, 40);
@@ -141,9 +142,11 @@ fn t10_t11_t12_tokens_do_not_depend_on_batch_order_slot_scheduler_failures_or_en
             batch,
             "{config}: shuffled"
         );
-        assert_eq!(run(&mut engines[0], 8, "static", &shuffled), batch, "{config}: static");
+        if small.contains(&config) {
+            assert_eq!(run(&mut engines[0], 8, "static", &shuffled), batch, "{config}: static");
+        }
     }
-    for config in super::configs::smallest() {
+    for config in small {
         let cell = generate(config.clone(), 8, "continuous", 40);
         let again = tokens(&Engine::new(&file, 2).run(cell.clone(), &items));
         assert_eq!(again, tokens(&engines[1].run(cell, &items)), "{config}: another engine");
