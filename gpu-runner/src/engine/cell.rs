@@ -205,7 +205,7 @@ fn run_drivers<D: Report>(
         return Err(Error::Internal("batch \"max\" reached a generate or score cell".into()));
     };
     let longest = drivers.iter().map(|d| d.prompt().len()).max().unwrap_or(0);
-    let workspace = runner.workspace_bytes(batch, longest);
+    let workspace = runner.workspace_bytes(batch, longest, plan.resolved.eviction());
     runner.open(&plan.resolved, plan.limit.saturating_sub(workspace))?;
     let lengths = drivers.iter().map(|d| (d.prompt().len(), d.max_new()));
     plan.announce(runner, lengths, batch, workspace, host.events)?;

@@ -116,7 +116,9 @@ fn given_ids(loaded: &Loaded, plan: &CellPlan, workload: &Throughput) -> Result<
 
 impl Bench<'_> {
     fn workspace(&self, batch: usize) -> u64 {
-        self.runner.workspace_bytes(batch, self.workload.prompt_tokens)
+        let eviction = self.plan.resolved.eviction();
+        self.runner
+            .workspace_bytes(batch, self.workload.prompt_tokens, eviction)
     }
 
     fn open(&mut self, batch: usize) -> Result<()> {

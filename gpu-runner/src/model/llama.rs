@@ -10,7 +10,7 @@ use super::weights::{TensorSource, Weights};
 use crate::backend::cpu::attention::StepWeights;
 use crate::backend::{Backend, Stored};
 use crate::cache::{KeyForm, KvCache, SeqId};
-use crate::compress::Resolved;
+use crate::compress::{Eviction, Resolved};
 use crate::{Error, Result};
 use half::f16;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub trait Runner: Send {
     /// Bytes of the weights as held, bytes that one decode step reads of them, and the type of most.
     fn weight_bytes(&self) -> (u64, u64, &'static str);
     /// Scratch for `batch` sequences whose longest prompt has `prompt` tokens.
-    fn workspace_bytes(&self, batch: usize, prompt: usize) -> u64;
+    fn workspace_bytes(&self, batch: usize, prompt: usize, eviction: Option<Eviction>) -> u64;
     /// Starts an empty cache of at most `limit` bytes for a cell.
     ///
     /// # Errors
@@ -269,12 +269,12 @@ impl<B: Backend> Runner for Llama<B> {
         (self.weights.bytes, self.weights.step_bytes, self.weights.dtype)
     }
 
-    fn workspace_bytes(&self, batch: usize, prompt: usize) -> u64 {
+    fn workspace_bytes(&self, batch: usize, prompt: usize, eviction: Option<Eviction>) -> u64 {
         let c = &self.config;
         let chunk = prompt.min(PREFILL_CHUNK).max(batch);
         let row = c.qkv_rows() + 3 * c.q_width() + 3 * c.ffn + 2 * c.hidden;
         let kv = prompt * 3 * c.shape.kv_heads * c.shape.head_dim * 2;
-        let scores = match self.cache.as_ref().and_then(KvCache::eviction) {
+        let scores = match eviction {
             // Scores of a layer, row statistics, and the last queries' weights over one kv head's keys.
             Some(e) => {
                 let window = e.prompt_queries() * (c.q_width() + c.shape.group() * prompt);
