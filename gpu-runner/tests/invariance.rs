@@ -1,3 +1,4 @@
+use crate::calibrated::calibrate_for;
 use crate::matrix::configs::smallest;
 use crate::tiny::{generate, item, model, of, tokens, Engine};
 use serde_json::{json, Value};
@@ -145,9 +146,11 @@ fn a_sample_gives_the_same_tokens_after_any_other_sample_and_on_a_new_engine() {
 #[test]
 fn tokens_do_not_depend_on_the_instruction_set() {
     let file = model("llama");
+    let mut engine = Engine::new(&file, 2);
     let mut lines = vec![json!({"op": "load", "id": "l", "model": {"path": file.0}, "threads": 2}).to_string()];
     for (i, compressor) in matrix().into_iter().enumerate() {
         let mut cell = generate(compressor, 4, "continuous", 12);
+        calibrate_for(&mut engine.0, &mut cell);
         cell["op"] = json!("cell");
         cell["cell"] = json!(format!("c{i}"));
         lines.push(cell.to_string());
