@@ -3,6 +3,7 @@
  * `gpu-runner run` per call of the engine, settings from `tools/perplexity.yaml`, texts of the data set `fixed_text`.
  *
  * Options: --texts 12  --prompt 512  --new 128  --batch 4  --threads N  --only name,name  --model FILE  --json
+ *          --settings FILE   another table of the form of perplexity.yaml
  *          --calibration 16x2048   sequences x tokens for what needs an artefact
  */
 import { createHash } from 'node:crypto';
@@ -31,8 +32,8 @@ export interface Setting {
 }
 
 /** The table of what is measured. */
-export async function readSettings(): Promise<Setting[]> {
-  const groups = parse(await readFile(SETTINGS_FILE, 'utf8')) as Record<string, JsonObject[]>;
+export async function readSettings(file = SETTINGS_FILE): Promise<Setting[]> {
+  const groups = parse(await readFile(file, 'utf8')) as Record<string, JsonObject[]>;
   return Object.entries(groups).flatMap(([group, compressors]) =>
     compressors.map((compressor) => ({ group, compressor })),
   );
@@ -170,6 +171,7 @@ async function main(): Promise<void> {
       batch: { type: 'string', default: '4' },
       threads: { type: 'string' },
       only: { type: 'string' },
+      settings: { type: 'string', default: SETTINGS_FILE },
       calibration: { type: 'string', default: `${DEFAULT_CALIBRATION.sequences}x${DEFAULT_CALIBRATION.tokens}` },
       model: { type: 'string', default: 'smollm2-135m' },
       json: { type: 'boolean', default: false },
@@ -202,7 +204,7 @@ async function main(): Promise<void> {
   const known = new Set(rows.map((row) => row.name));
   const only = o.only?.split(',');
   const nameOf = (compressor: JsonObject) => Object.keys(compressor)[0]!;
-  const table = await readSettings();
+  const table = await readSettings(o.settings);
   const absent = table.map((s) => nameOf(s.compressor)).filter((name) => !known.has(name));
   if (absent.length > 0) console.error(`this engine lacks ${[...new Set(absent)].join(', ')}`);
   const settings = table.filter(({ compressor }) => {
