@@ -1,4 +1,5 @@
-//! Codecs of one token's vector against the design's numeric examples, brute force, and f64 attention.
+//! Codecs of one token's vector against the design's numeric examples, brute force, and f64 attention. One file of more than 500
+//! lines, because every check runs over the one table of codecs at its top.
 
 use gpu_runner::backend::cpu::codec::codebook::{BOUNDS, CENTROIDS};
 use gpu_runner::backend::cpu::codec::decode;

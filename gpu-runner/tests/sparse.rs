@@ -1,5 +1,5 @@
 //! Stores of gear and kvquant: schedules, bytes, seeds, what attention reads. The matrix over all methods is elsewhere; here
-//! is what these two need on top.
+//! is what these two need on top. Over 500 lines, because both methods share the traces and the calibrated artefact of this file.
 
 use std::sync::Arc;
 

@@ -17,6 +17,7 @@ use super::super::sparse::widen::Reader;
 use super::super::{Isa, Pool};
 use super::exponent_scale;
 use super::rows::{load_row, rotate, scale_queries, undo_scales, weigh, widen_codes, widen_f16};
+use super::step_weights::StepWeights;
 use crate::cache::{Axis, KeyForm, KvCache, LayerPlan, PageId, PageMap, Part, Rotation, SeqId, Store, WINDOW_TOKENS};
 use crate::model::rope::Rope;
 
@@ -28,45 +29,6 @@ const LINE: usize = 64;
 
 /// Places per task where results must not depend on the batch.
 pub const CHUNK: usize = 1024;
-
-/// The softmax weights of a decode step over what the cache holds.
-#[derive(Debug, Default)]
-pub struct StepWeights {
-    values: Vec<f32>,
-    /// Where each (row, kv head) begins; one more at the end.
-    starts: Vec<usize>,
-    kv_heads: usize,
-}
-
-impl StepWeights {
-    /// Of a row's kv head: [group, n], by place.
-    pub fn of(&self, row: usize, head: usize) -> &[f32] {
-        let i = row * self.kv_heads + head;
-        &self.values[self.starts[i]..self.starts[i + 1]]
-    }
-
-    /// As [`StepWeights::of`], to write.
-    pub(crate) fn of_mut(&mut self, row: usize, head: usize) -> &mut [f32] {
-        let i = row * self.kv_heads + head;
-        &mut self.values[self.starts[i]..self.starts[i + 1]]
-    }
-
-    /// Makes room for what these sequences hold.
-    pub(crate) fn resize(&mut self, cache: &KvCache, seqs: &[SeqId], layer: usize) {
-        let shape = cache.shape();
-        self.kv_heads = shape.kv_heads;
-        self.starts.clear();
-        self.starts.push(0);
-        let mut end = 0;
-        for seq in seqs {
-            for head in 0..shape.kv_heads {
-                end += shape.group() * cache.store(*seq, layer, head).n;
-                self.starts.push(end);
-            }
-        }
-        self.values.resize(end, 0.0);
-    }
-}
 
 /// Attends: q [n, q_heads, head_dim] f32, one row a sequence -> out of the same shape. `chunk` places a task (rounded
 /// up to a multiple of 64): [`CHUNK`] for results that do not depend on the batch. Leaves the softmax weights in `weights`

@@ -7,10 +7,12 @@ mod columns;
 mod decode;
 mod prefill;
 pub(super) mod rows;
+mod step_weights;
 
 pub use columns::column_sums;
-pub use decode::{decode, StepWeights, CHUNK};
+pub use decode::{decode, CHUNK};
 pub use prefill::prefill;
+pub use step_weights::StepWeights;
 
 /// 1 / sqrt(head_dim) · log2(e): scores become exponents of 2. It multiplies the f32 score, not q.
 fn exponent_scale(head_dim: usize) -> f32 {
