@@ -8,6 +8,7 @@ import * as reader from './000006_reader.ts';
 import * as cellUpdates from './000007_cell_updates.ts';
 import * as family from './000008_family.ts';
 import * as kept from './000009_kept.ts';
+import * as cellInline from './000010_cell_inline.ts';
 
 /**
  * All migrations in order. A record, not a folder scan: it works in bundles and in compiled output. A released
@@ -23,6 +24,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000007_cell_updates': cellUpdates,
   '000008_family': family,
   '000009_kept': kept,
+  '000010_cell_inline': cellInline,
 };
 
 export const migrationProvider: MigrationProvider = {
