@@ -22,11 +22,12 @@ mod dump_kv;
 mod engine;
 /// Methods that drop entries, end to end on the cache.
 mod evict;
+/// The pure functions behind scores and budgets.
+mod evict_examples;
 /// A plain f64 reading of the design's sections on evictors.
 mod evict_oracle;
 /// Feeds traces with queries to a cache that drops entries.
 mod evict_replay;
-/// The pure functions behind scores and budgets.
 mod evict_scores;
 /// The design's numeric examples.
 mod fixtures;
