@@ -26,6 +26,8 @@ export interface LoadRequest {
   model: { path: string; sha256: string };
   backend: 'cpu' | 'cuda';
   threads?: number;
+  /** Bytes that KV pages and workspace may take; four fifths of the free memory without it. */
+  memory_limit?: number;
   chat_template?: string;
 }
 

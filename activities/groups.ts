@@ -228,12 +228,13 @@ class GroupAttempt {
     // An engine that died after its last cell must not cost the next cell a try.
     if (this.engine?.process.ended) await this.discard();
     if (this.engine) return this.engine;
-    const { model, backend, numerics, threads } = cell.run;
+    const { model, backend, numerics, threads, memory_limit } = cell.run;
     const path = await this.deps.models.resolve(model);
     const load = {
       model: { path, sha256: model.sha256 },
       backend,
       ...(threads === null ? {} : { threads }),
+      ...(memory_limit === undefined ? {} : { memory_limit }),
       ...(model.chat_template === undefined ? {} : { chat_template: model.chat_template }),
     };
     for (let tries = 1; ; tries++) {

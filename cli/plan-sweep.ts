@@ -139,7 +139,7 @@ export function numericsOf(engine: EngineList, backend: Backend): string {
 
 /** What a warm engine is loaded with; cells of equal keys share a process. */
 export function engineKey(
-  { model, backend, threads }: Pick<CellRun, 'model' | 'backend' | 'threads'>,
+  { model, backend, threads, memory_limit }: Pick<CellRun, 'model' | 'backend' | 'threads' | 'memory_limit'>,
   engine: EngineList,
 ): string {
   return canonicalJson({
@@ -148,6 +148,7 @@ export function engineKey(
     chat_template: model.chat_template === undefined ? null : sha256(model.chat_template),
     backend,
     threads,
+    ...(memory_limit === undefined ? {} : { memory_limit }),
   });
 }
 

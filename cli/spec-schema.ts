@@ -5,6 +5,8 @@ import { z } from 'zod';
  * (`gpu-runner resolve`), data sets are checked by their loaders.
  */
 const positive = z.int().min(1);
+const memory = z.string().regex(/^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$/, 'write an amount of memory like 512MiB or 4GB');
+const batchSizes = z.array(z.union([positive.max(4096), z.literal('max')])).min(1);
 const listOf = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
 
 const sampling = z.union([
@@ -23,6 +25,8 @@ const scheduler = z.enum(['static', 'continuous']);
 
 const generate = z.strictObject({
   dataset,
+  /** Instead of the batch sizes of the sweep. */
+  batch_sizes: batchSizes.optional(),
   prompts: positive,
   /** Longer or shorter prompts are passed over and counted. */
   max_prompt_chars: positive.optional(),
@@ -44,6 +48,9 @@ const generate = z.strictObject({
 });
 
 const throughput = z.strictObject({
+  batch_sizes: batchSizes.optional(),
+  /** What cache and workspace may take: batch size `max` is the largest that fits into it. */
+  cache_memory: memory.optional(),
   prompt_tokens: listOf(positive),
   new_tokens: listOf(positive).default(64),
   warmup: z.int().min(0).default(1),
@@ -56,6 +63,7 @@ const throughput = z.strictObject({
 
 const score = z.strictObject({
   dataset,
+  batch_sizes: batchSizes.optional(),
   prompts: positive,
   prompt_tokens: listOf(positive),
   new_tokens: listOf(positive),
@@ -102,10 +110,7 @@ export const specSchema = z.strictObject({
   description: z.string().optional(),
   models: z.array(model).min(1),
   compressors: z.array(compressor).min(1),
-  batch_sizes: z
-    .array(z.union([positive.max(4096), z.literal('max')]))
-    .min(1)
-    .default([1]),
+  batch_sizes: batchSizes.default([1]),
   workloads: z.array(workload).min(1),
   /** Where artefacts of compressors (`calibration: auto`) come from. */
   calibration: z

@@ -79,8 +79,9 @@ function throughputPoints(t: Throughput): WorkloadPoint[] {
         },
       },
       ...schedule(t),
+      ...(t.cache_memory === undefined ? {} : { memoryLimit: memoryBytes(t.cache_memory) }),
       replicates: 1,
-      axes: point,
+      axes: { ...point, ...(t.cache_memory === undefined ? {} : { cache_memory: t.cache_memory }) },
     },
   }));
 }
@@ -111,7 +112,20 @@ function scorePoints(s: Score): WorkloadPoint[] {
 }
 
 function schedule(w: Generate | Throughput | Score) {
-  return { scheduler: w.scheduler, invariant: w.invariant, invariantRows: w.invariant_rows, seed: w.seed };
+  return {
+    scheduler: w.scheduler,
+    invariant: w.invariant,
+    invariantRows: w.invariant_rows,
+    seed: w.seed,
+    ...(w.batch_sizes === undefined ? {} : { batches: [...new Set(w.batch_sizes)] }),
+  };
+}
+
+const MEMORY_UNITS = { MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+
+function memoryBytes(text: string): number {
+  const [, value, unit] = /^([\d.]+)\s*(MB|GB|MiB|GiB)$/.exec(text)!;
+  return Math.round(Number(value) * MEMORY_UNITS[unit as keyof typeof MEMORY_UNITS]);
 }
 
 function engineSampling(sampling: 'greedy' | JsonObject): Sampling {

@@ -77,6 +77,28 @@ function grid(change: Partial<Grid> = {}): Grid {
   };
 }
 
+test('a workload may run at batch sizes of its own, and its noise cell takes the next of those', () => {
+  const { cells } = planGrid(grid({ workloads: [{ ...GENERATE, batches: [4, 16] }, SPEED] }), sha256);
+  const batches = (kind: string) => [...new Set(cells.filter((c) => c.workload === kind).map((c) => c.batch))];
+  expect(batches('generate').sort()).toEqual([16, 32, 4]);
+  expect(batches('throughput')).toEqual([1, 8]);
+  expect(cells.filter((c) => c.noiseKind).map((c) => c.batch)).toEqual([16, 32]);
+});
+
+test('a memory limit changes the key of the search for the largest batch, and no other', () => {
+  const keys = (memoryLimit?: number) =>
+    planGrid(
+      grid({ workloads: [{ ...SPEED, batches: [1, 'max'], ...(memoryLimit ? { memoryLimit } : {}) }] }),
+      sha256,
+    ).cells.map((c) => [c.batch, c.key, c.run.memory_limit]);
+  const [free, small, large] = [keys(), keys(1 << 27), keys(1 << 28)];
+  for (const [i, [batch, key]] of free.entries()) {
+    expect(small[i]![1] === key).toBe(batch === 1);
+    expect(large[i]![1] === small[i]![1]).toBe(batch === 1);
+    expect(small[i]![2]).toBe(1 << 27);
+  }
+});
+
 const keysOf = (g: Grid) => planGrid(g, sha256).cells.map((c) => c.key);
 
 test('the quickstart grid is 4 compressors x 2 batch sizes x 2 workloads and 2 noise cells', () => {

@@ -90,6 +90,8 @@ export interface CellRun {
   numerics: string;
   /** CPU threads of the engine; null = the engine's own choice. */
   threads: number | null;
+  /** Bytes that KV pages and workspace of the engine may take. Absent = the engine's own choice. */
+  memory_limit?: number;
   compressor: JsonObject;
   batch: number | 'max';
   scheduler: 'static' | 'continuous';

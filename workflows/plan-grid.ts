@@ -43,6 +43,10 @@ export interface GridWorkload {
   seed: number;
   /** The coordinates of this point of the workload, as the user wrote them. */
   axes: JsonObject;
+  /** Batch sizes of this workload instead of the grid's. */
+  batches?: (number | 'max')[];
+  /** Bytes of cache and workspace that its engine may take. Absent = the engine's choice. */
+  memoryLimit?: number;
 }
 
 export interface Grid {
@@ -76,14 +80,15 @@ export function planGrid(grid: Grid, sha256: (text: string) => string): PlannedC
   const notes: string[] = [];
   const cells = new Map<string, CellPlan>();
   const labels = labelCompressors(grid.models.flatMap((m) => [...m.compressors, m.baseline]));
-  const larger = grid.batches.filter((b): b is number => b !== 'max').sort((a, b) => a - b);
   let added = 0;
   let twice = 0;
   for (const model of grid.models) {
     const hasBaseline = model.compressors.some(isBaseline);
     const compressors = hasBaseline ? model.compressors : [model.baseline, ...model.compressors];
     for (const workload of grid.workloads) {
-      for (const batch of grid.batches) {
+      const batches = workload.batches ?? grid.batches;
+      const larger = batches.filter((b): b is number => b !== 'max').sort((a, b) => a - b);
+      for (const batch of batches) {
         if (batch === 'max' && workload.kind !== 'throughput') continue;
         const put = (cell: CellPlan) => (cells.has(cell.key) ? twice++ : cells.set(cell.key, cell));
         const baseline = cellOf(grid, { model, compressor: model.baseline, batch, workload }, labels, sha256);
@@ -113,7 +118,7 @@ export function planGrid(grid: Grid, sha256: (text: string) => string): PlannedC
   }
   if (added > 0) notes.push(`added ${added} baseline cells (compressor none), one per model, batch size and workload`);
   if (twice > 0) notes.push(`left out ${twice} cells that the grid holds more than once`);
-  if (grid.batches.includes('max') && grid.workloads.some((w) => w.kind !== 'throughput')) {
+  if (grid.workloads.some((w) => w.kind !== 'throughput' && (w.batches ?? grid.batches).includes('max'))) {
     notes.push('batch size max runs throughput workloads only');
   }
   return { cells: [...cells.values()], notes };
@@ -129,6 +134,7 @@ function cellOf(grid: Grid, p: Point, labels: Map<string, string>, sha256: (text
     backend: grid.backend,
     numerics: grid.numerics,
     threads: grid.threads,
+    ...(p.workload.memoryLimit === undefined ? {} : { memory_limit: p.workload.memoryLimit }),
     compressor: p.compressor.run ?? p.compressor.requested,
     ...(p.compressor.artefacts?.length ? { artefacts: p.compressor.artefacts } : {}),
     batch: p.batch,
@@ -231,6 +237,8 @@ export function cellIdentity(
     chat_template: run.model.chat_template === undefined ? null : sha256(run.model.chat_template),
     compressor: effective,
     batch: run.batch,
+    // A given batch either fits or fails; only the search for the largest one gives another result in other memory.
+    ...(run.batch === 'max' && run.memory_limit !== undefined ? { memory_limit: run.memory_limit } : {}),
     scheduler: run.scheduler,
     invariant: run.invariant,
     invariant_rows: run.invariant_rows,
