@@ -81,8 +81,8 @@ export async function aggregateSweep(
 /** Answers whose prompt has references and a metric that is computed here; the others stay without a score. */
 async function scoreAnswers(db: Db, cell: StaleCell): Promise<void> {
   const rows = (await readAnswers(db, cell)).flatMap(({ sampleIdx, rep, metric, variant, references, text }) => {
-    const scored = scoreAnswer(text, references, metric);
-    return scored ? [{ sampleIdx, rep, metric, variant: variant ?? '', ...scored }] : [];
+    const scored = scoreAnswer(text, references, metric, { variant });
+    return scored.map((row) => ({ sampleIdx, rep, ...row }));
   });
   await replaceScores(db, cell, SCORER_VERSION, rows);
 }
