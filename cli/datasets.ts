@@ -1,4 +1,4 @@
-import { namedDatasets } from '../activities/planning.ts';
+import { namedDatasets } from '../activities/named-datasets.ts';
 import { describeDatasets, GENERATORS } from '../datasets/index.ts';
 import { type Command, EXIT } from './command.ts';
 import { renderTable } from './table.ts';

@@ -21,18 +21,20 @@ const sampling = z.union([
 ]);
 
 const dataset = z.union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })]);
+const prompts = z.union([positive, z.literal('all')]);
 const scheduler = z.enum(['static', 'continuous']);
 
 const generate = z.strictObject({
   dataset,
   /** Instead of the batch sizes of the sweep. */
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   /** Longer or shorter prompts are passed over and counted. */
   max_prompt_chars: positive.optional(),
   min_prompt_tokens: positive.optional(),
   max_prompt_tokens: positive.optional(),
-  max_new_tokens: listOf(positive),
+  /** May be left out if every prompt has a cap of its own (LongBench, GSM8K, generated tasks). */
+  max_new_tokens: listOf(positive).optional(),
   min_new_tokens: z.int().min(0).default(0),
   sampling: listOf(sampling).default('greedy'),
   chat: z.boolean().default(true),
@@ -40,6 +42,8 @@ const generate = z.strictObject({
   truncate: z.enum(['none', 'middle', 'middle_retok']).default('middle'),
   stop_ids: z.array(z.int().min(0)).default([]),
   stop_strings: z.array(z.string().min(1)).default([]),
+  /** Run a chat model even if nothing that ends its turn is among the stop ids. */
+  allow_no_eot: z.boolean().default(false),
   trace: z.array(z.enum(['kept', 'times'])).default([]),
   scheduler: scheduler.default('continuous'),
   invariant: z.boolean().default(true),
@@ -64,7 +68,7 @@ const throughput = z.strictObject({
 const score = z.strictObject({
   dataset,
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   prompt_tokens: listOf(positive),
   new_tokens: listOf(positive),
   top_k: positive.max(100).default(2),
