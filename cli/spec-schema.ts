@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { checkDatasetRef, type DatasetRef, expandDatasetRef } from '../datasets/index.ts';
 
 /**
  * The shape of a sweep spec. Only the shape: names and parameters of compressors are the engine's business
- * (`gpu-runner resolve`), data sets are checked by their loaders.
+ * (`gpu-runner resolve`), files of data sets are checked by their loaders.
  */
 const positive = z.int().min(1);
 const memory = z.string().regex(/^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$/, 'write an amount of memory like 512MiB or 4GB');
@@ -20,7 +21,19 @@ const sampling = z.union([
   }),
 ]);
 
-const dataset = z.union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })]);
+/** A name, or a reference whose fields are checked here, where their line is known. */
+const dataset = z.custom<string | { kind: string }>().superRefine((value: unknown, issues) => {
+  const refuse = (message: string) => issues.addIssue({ code: 'custom', message });
+  if (typeof value === 'string' && value !== '') return;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('kind' in value)) {
+    refuse('a data set is a name, or {kind: ..., ...}; `kvsweep datasets` lists both');
+    return;
+  }
+  for (const ref of expandDatasetRef(value as Record<string, unknown>)) {
+    const wrong = checkDatasetRef(ref as unknown as DatasetRef);
+    if (wrong !== null) return refuse(wrong);
+  }
+});
 const prompts = z.union([positive, z.literal('all')]);
 const scheduler = z.enum(['static', 'continuous']);
 

@@ -101,8 +101,8 @@ export const DATASETS: readonly DatasetKind[] = [
   {
     kind: 'longbench',
     title: 'A set of LongBench, or several (set: [qasper, trec]; sets: all or artifact), a workload each',
-    needs: ['dir', 'set'],
-    accepts: ['template', 'max_new', 'chat'],
+    needs: ['set'],
+    accepts: ['dir', 'template', 'max_new', 'chat'],
     licence: 'of the joined sets, each its own',
     check: checkLongBench,
     wants: (ref) => {
@@ -111,12 +111,14 @@ export const DATASETS: readonly DatasetKind[] = [
       return { caps: true, chat, ...(row?.stop === undefined ? {} : { stop: row.stop }) };
     },
     load: (ref, options) => {
-      const { max_new: maxNew } = ref;
+      const { dir, max_new: maxNew } = ref;
+      if (dir === undefined)
+        throw new DatasetError('a data set of kind longbench needs "dir", the folder of its files');
       return loadLongBench({
         ...options,
         ...pick(ref, ['template']),
         ...(maxNew === undefined ? {} : { maxNew: maxNew as 'table' | 'artifact' | number }),
-        dir: ref.dir!,
+        dir,
         set: ref.set!,
       });
     },

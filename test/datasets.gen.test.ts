@@ -117,5 +117,7 @@ test.each([
   [{ task: 'vt', length: 6.5 }, 'length 6.5 of a data set is not a whole number'],
   [{ task: 'fwe', units: 50 }, 'at least 100 units'],
 ])('%o is refused with a sentence', async (ref, says) => {
-  await expect(loadDataset({ kind: 'gen', ...ref }, { prompts: 1, seed: 1, countTokens })).rejects.toThrow(says);
+  await expect(loadDataset({ kind: 'gen', ...ref } as never, { prompts: 1, seed: 1, countTokens })).rejects.toThrow(
+    says,
+  );
 });

@@ -178,6 +178,10 @@ describe('mistakes', () => {
   });
 });
 
+test('without a folder there is nothing to load', async () => {
+  await expect(loadDataset({ kind: 'longbench', set: 'qasper' }, { seed: 1 })).rejects.toThrow('needs "dir"');
+});
+
 test('lists in a reference multiply, and sets are named one by one or by group', () => {
   const sets = (ref: object) => expandDatasetRef({ kind: 'longbench', ...ref }).map((r) => r.set);
   expect(sets({ set: ['qasper', 'trec'] })).toEqual(['qasper', 'trec']);
