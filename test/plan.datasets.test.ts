@@ -1,11 +1,13 @@
 /** Data sets on their way into a plan: sets that multiply, caps and stop ids of their own, what is told and refused. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noEndOfTurn, turnEnds } from '../activities/complete-workload.ts';
 import { portions } from '../activities/count-tokens.ts';
+import { MODELS } from '../activities/model-catalogue.ts';
 import { LONGBENCH_SETS } from '../datasets/longbench-sets.ts';
+import { readConfig } from '../workers/config.ts';
 import { FAKE_GPU_RUNNER, kvsweep } from './support/command-line.ts';
 import { writeLongBench } from './support/longbench-folder.ts';
 
@@ -159,4 +161,41 @@ test('texts go to the tokenizer in lines of a bounded size, in order', () => {
   expect(parts.map((p) => p.length)).toEqual([4, 4, 1]);
   expect(portions(['x'.repeat(3 << 20), 'y'])).toHaveLength(2);
   expect(portions([])).toEqual([]);
+});
+
+describe('with the real engine and model', () => {
+  const config = readConfig();
+  const model = config.modelFolders.map((f) => join(f, MODELS[0]!.file)).find((path) => existsSync(path));
+  const ready = existsSync(config.enginePath) && model !== undefined;
+  if (!ready) console.warn('skipped: ends of turns by the real engine (no engine or no model; `npm run bootstrap`)');
+
+  async function planReal(modelEntry: string, generate: string) {
+    const file = join(home, 'real.yaml');
+    writeFileSync(
+      file,
+      `name: s\nmodels: [${modelEntry}]\ncompressors: [none]\nworkloads:\n  - generate: ${generate}\nbackend: cpu\n`,
+    );
+    return await kvsweep({ ...env, KVSWEEP_ENGINE: config.enginePath }, 'plan', file, '--json');
+  }
+  const samsum = '{ dataset: { kind: longbench, dir: lb, set: samsum }, prompts: 2 }';
+  const asked = '{ dataset: { kind: jsonl, path: p.jsonl }, prompts: 1, max_new_tokens: 4';
+
+  test.skipIf(!ready)('samsum stops at the id of a line break, but not at once', async () => {
+    const { stdout } = await planReal(JSON.stringify(model), samsum);
+    const { generate } = (JSON.parse(stdout) as { cells: PlannedCell[] }).cells[0]!.run.workload;
+    // `gpu-runner` encodes "\n" as 198 with the vocabulary of this model.
+    expect(generate).toMatchObject({ stop_ids: [198], min_new_tokens: 1, max_new_tokens: 128, chat: false });
+  });
+
+  test.skipIf(!ready)('a chat model whose turn nothing ends is refused, unless that is wanted', async () => {
+    writeFileSync(join(home, 'p.jsonl'), '{"id": "a", "prompt": "one"}\n');
+    const template = "{% for m in messages %}{{ m['role'] + m['content'] + '<|eot_id|>' }}{% endfor %}";
+    const foreign = `{ path: ${JSON.stringify(model)}, chat_template: ${JSON.stringify(template)} }`;
+    expect((await planReal(JSON.stringify(model), `${asked} }`)).code).toBe(0);
+    const { code, stderr } = await planReal(foreign, `${asked} }`);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/ends a turn with <\|eot_id\|>, which is not among the ids .*\(0, 2\).*allow_no_eot: true/);
+    expect((await planReal(foreign, `${asked}, allow_no_eot: true }`)).code).toBe(0);
+    expect((await planReal(foreign, `${asked}, chat: false }`)).code).toBe(0);
+  });
 });
