@@ -18,7 +18,7 @@ import {
   type PairedShifts,
   type SampleSide,
 } from '../analysis/length-shift.ts';
-import { SCORER_VERSION, scoreAnswer } from '../analysis/metrics.ts';
+import { SCORER_VERSION, scoreAnswer } from '../analysis/metrics/index.ts';
 import { floorOf, noiseD95 } from '../analysis/noise-floor.ts';
 import { bucketOf, summarise } from '../analysis/summaries.ts';
 import { kaplanMeier } from '../analysis/survival.ts';

@@ -9,6 +9,12 @@ import {
   type SelectOptions,
 } from './prompt-set.ts';
 
+/** Generators of `kind: gen`, by task. */
+export const GENERATORS: readonly { name: string; about: string }[] = [
+  { name: 'open_ended', about: '1,000 questions whose answers may take any length; no reference' },
+  ...GEN_TASKS.map(({ name, about }) => ({ name, about })),
+];
+
 export interface GenOptions extends SelectOptions {
   task: string;
   /** Tokens of the whole prompt, chat template included, and its answer. */

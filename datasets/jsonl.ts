@@ -3,7 +3,7 @@
  * is guessed: every mistake names its line. Prompts keep the order of the file.
  */
 import { basename } from 'node:path';
-import { checkScoring, METRIC_NAMES } from '../analysis/metrics/index.ts';
+import { checkScoring, METRIC_NAMES, metricUnavailable } from '../analysis/metrics/index.ts';
 import { type Fail, type Fields, readObjects, textsField } from './lines.ts';
 import {
   type DatasetPrompt,
@@ -117,5 +117,7 @@ export async function loadJsonl(options: JsonlOptions): Promise<PromptSet> {
   const name = options.name ?? basename(options.path).replace(/\.(jsonl|ndjson|json)$/, '');
   const { prompts, sourceSha } = await readJsonl(options.path, name);
   const meta = { kind: 'jsonl', source_sha256: sourceSha, licence: 'given by the user', records: prompts.length };
-  return promptSet(name, await selectPrompts(prompts, options), options, meta);
+  const metrics = new Set(prompts.flatMap((p) => p.metric ?? []));
+  const warnings = [...metrics].map(metricUnavailable).filter((w) => w !== null);
+  return promptSet(name, await selectPrompts(prompts, options), options, meta, warnings);
 }
