@@ -81,7 +81,7 @@ test('answers are scored by the metric of their prompt; without references or a 
     `select prompt_key, metric, task_type, score, ref_index, scorer_version from kv.scores where cell_key = $1 order by prompt_key`,
     [kivi.key],
   );
-  const fixed = { metric: 'string_all', task_type: 'retrieval', ref_index: null, scorer_version: 'kvsweep-score-1' };
+  const fixed = { metric: 'string_all', task_type: 'retrieval', ref_index: null, scorer_version: 'kvsweep-score-2' };
   expect(rows).toEqual([
     { prompt_key: 'codes/0000', score: 0, ...fixed },
     { prompt_key: 'codes/0001', score: 0.5, ...fixed },

@@ -1,5 +1,5 @@
 /** Scores of answers whose prompt has references and a metric that is computed here; the others stay without. */
-import { SCORER_VERSION, scoreAnswer } from '../../analysis/metrics.ts';
+import { SCORER_VERSION, scoreAnswer } from '../../analysis/metrics/index.ts';
 import type { Db } from '../database.ts';
 import {
   type Breathe,
@@ -57,7 +57,9 @@ export async function aggregateScores(db: Db, cells: readonly StaleCell[], breat
   await replaceScores(db, cells, SCORER_VERSION, rows);
 }
 
-function scoresOf(text: string, { metric, variant, references }: Question): Scored[] {
-  const score = scoreAnswer(text, references, metric);
-  return score ? [{ metric, variant: variant ?? '', ...score, extra: null }] : [];
+function scoresOf(text: string, { metric, variant, references, classes }: Question): Scored[] {
+  return scoreAnswer(text, references, metric, { variant, classes }).map(({ extra, ...score }) => ({
+    ...score,
+    extra: extra === undefined ? null : JSON.stringify(extra),
+  }));
 }

@@ -8,11 +8,12 @@ import { markStage, type StaleCell, staleCells } from '../ledger.ts';
 import { diagnostics } from './diagnostics.ts';
 import { intervals } from './intervals.ts';
 import { lengths } from './lengths.ts';
+import { negatives } from './negatives-stage.ts';
 import { scores } from './scores.ts';
 import type { AggregateOptions, Stage } from './stages.ts';
 
 /** In this order: scores before what compares them, summaries before what takes minutes. */
-export const STAGES: readonly Stage[] = [scores, lengths, intervals, diagnostics];
+export const STAGES: readonly Stage[] = [scores, lengths, negatives, intervals, diagnostics];
 
 /** Batches under way at once: while one waits for Postgres, the other computes. */
 const CONNECTIONS = 2;

@@ -10,7 +10,7 @@ import type { RunRef, StageName, StageNeeds, StaleCell } from './types.ts';
 const INPUTS: Record<StageNeeds, string> = {
   own: 'r.stamp',
   baseline: "concat_ws('|', r.stamp, coalesce(b.stamp, '-'))",
-  family: "concat_ws('|', r.stamp, coalesce(b.stamp, '-'), n.stamps)",
+  family: "concat_ws('|', r.stamp, coalesce(b.stamp, '-'), n.stamps, t.stamps)",
 };
 
 /**
@@ -26,7 +26,7 @@ export async function staleCells(
     db,
     `with done as materialized (
        select distinct on (key) sweep_no, cell_no, key, baseline_key, workload, compressor, label, is_baseline, noise_kind, noise_no,
-              prompt_set, n_planned, coalesce((summary ->> 'inert')::boolean, false) as inert,
+              replicate_of, prompt_set, n_planned, coalesce((summary ->> 'inert')::boolean, false) as inert,
               coalesce(provenance #>> '{device,name}', '') as device,
               format('%s/%s@%s', sweep_no, cell_no, extract(epoch from finished_at)) as stamp
          from cell
@@ -39,12 +39,15 @@ export async function staleCells(
          from done
         where noise_kind is not null and compressor = 'none' and baseline_key is not null
         group by baseline_key
+     ), twins as (
+       select replicate_of, string_agg(stamp, ',' order by key) as stamps from done where replicate_of is not null group by replicate_of
      ), stamped as (
        select r.*, b.sweep_no as base_sweep_no, b.cell_no as base_cell_no, b.device as base_device, n.cells as noise,
               ${INPUTS[stage.needs]} as inputs
          from done r
          left join done b on b.key = r.baseline_key
          left join noise n on n.baseline_key = r.baseline_key and r.noise_kind is null
+         left join twins t on t.replicate_of = r.key
      )
      select s.sweep_no as "sweepNo", s.cell_no as "cellNo", encode(s.key, 'hex') as key, s.label, s.compressor, s.workload,
             s.is_baseline as "isBaseline", s.noise_kind as "noiseKind", s.inert, encode(s.prompt_set, 'hex') as "promptSet",
