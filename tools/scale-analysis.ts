@@ -3,11 +3,11 @@
  * cells x prompts samples, aggregates from scratch, then again after 1 % of the cells have changed, and times the views
  * that read the result. A sample of cells is computed a second time, the plain way, and compared.
  *
- *   npm run scale:analysis -- [--cells 10000] [--prompts 1000] [--labels 18] [--datasets 50] [--seed 1] [--json]
+ *   npm run scale:analysis -- [--cells 10000] [--prompts 1000] [--labels 18] [--datasets 50] [--seed 1] [--promised] [--json]
  *
  * Ends with 1 if a bar is missed at full size or any number differs.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cpuUsage } from 'node:process';
@@ -26,6 +26,8 @@ const { values } = parseArgs({
     labels: { type: 'string', default: '18' },
     datasets: { type: 'string', default: '50' },
     seed: { type: 'string', default: '1' },
+    /** Leaves out the stages that have no bar. */
+    promised: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -46,15 +48,41 @@ const say = (text: string) => {
   if (!values.json) process.stderr.write(`${text}\n`);
 };
 
-/** Seconds by the clock, and of this process's CPU. */
+/**
+ * CPU seconds of the server's processes, from /proc; null where there is none. Those that have ended count in their
+ * parent.
+ */
+async function serverCpu(): Promise<number | null> {
+  try {
+    let ticks = 0;
+    for (const pid of (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))) {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+      // after the name in brackets: state, parent, ...; user and system time are the 12th and 13th, those of ended children next
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const sum = (from: number) => Number(fields[from]) + Number(fields[from + 1]);
+      if (Number(pid) === server.pid) ticks += sum(11) + sum(13);
+      else if (Number(fields[1]) === server.pid) ticks += sum(11);
+    }
+    return ticks / 100;
+  } catch {
+    return null;
+  }
+}
+
+/** Seconds by the clock; and of CPU, in this process and in Postgres. */
 async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   const start = performance.now();
   const before = cpuUsage();
+  const serverBefore = await serverCpu();
   const done = await work();
   const { user, system } = cpuUsage(before);
-  result[name] = round((performance.now() - start) / 1000);
+  const serverAfter = await serverCpu();
+  result[name] = round((performance.now() - start) / 1000, 2);
   result[`${name}_cpu`] = round((user + system) / 1e6);
-  say(`${name}: ${result[name]} s (${result[`${name}_cpu`]} s of CPU here, the rest is Postgres)`);
+  if (serverBefore !== null && serverAfter !== null) result[`${name}_cpu_postgres`] = round(serverAfter - serverBefore);
+  say(
+    `${name}: ${result[name]} s; CPU ${result[`${name}_cpu`]} s here, ${result[`${name}_cpu_postgres`] ?? '?'} s in Postgres`,
+  );
   return done;
 }
 
@@ -83,15 +111,17 @@ try {
   result.incremental = round((performance.now() - again) / 1000);
 
   for (const view of ['length_shift_summary', 'negatives_summary', 'noise_floor', 'e2e_latency_summary'])
-    result[`rows_${view}`] = (await timed(`view_${view}`, async () => await query(db, `select * from kv.${view}`))).length;
+    result[`rows_${view}`] = (
+      await timed(`view_${view}`, async () => await query(db, `select * from kv.${view}`))
+    ).length;
 
   result.checked = await checkCells(db, sweepNo, Math.min(cells, 10));
-  const few = { sweepNo, cells: Math.min(cells, CELLS_WITH_TOKENS) };
-  for (const name of ['intervals', 'diagnostics'] as const) {
+  const slow = [['intervals', 5] as const, ['diagnostics', CELLS_WITH_TOKENS] as const];
+  for (const [name, few] of values.promised ? [] : slow) {
     const stage = STAGES.find((one) => one.name === name)!;
-    await timed(name, async () => await runStage(db, sweepNo, stage, undefined, {}, (cell) => cell.cellNo < few.cells));
+    await timed(name, async () => await runStage(db, sweepNo, stage, undefined, {}, (cell) => cell.cellNo < few));
     // the baseline of the family is compared with nothing
-    result[`${name}_s_per_1000_pairs`] = round((1000 * result[name]!) / ((few.cells - 1) * prompts), 3);
+    result[`${name}_s_per_1000_pairs`] = round((1000 * result[name]!) / ((few - 1) * prompts), 3);
   }
 } finally {
   await db.destroy();

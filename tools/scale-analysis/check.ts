@@ -45,7 +45,8 @@ async function checkLengths(
       typeof value === 'number'
         ? Math.abs((stored as number) - value) <= 1e-9 * Math.max(1, Math.abs(value))
         : isDeepStrictEqual(stored, value);
-    if (!isEqual) throw new Error(`cell ${cell_no}: ${name} is stored as ${JSON.stringify(stored)}, not ${JSON.stringify(value)}`);
+    if (!isEqual)
+      throw new Error(`cell ${cell_no}: ${name} is stored as ${JSON.stringify(stored)}, not ${JSON.stringify(value)}`);
   }
 }
 
@@ -93,5 +94,6 @@ async function checkNegatives(db: Db, sweepNo: number, cellNo: number, baseNo: n
     [sweepNo, cellNo, baseNo],
   );
   const isInert = row!.stored === null;
-  if (!isInert && row!.plain !== row!.stored) throw new Error(`cell ${cellNo}: ${row!.stored} negatives, not ${row!.plain}`);
+  if (!isInert && row!.plain !== row!.stored)
+    throw new Error(`cell ${cellNo}: ${row!.stored} negatives, not ${row!.plain}`);
 }

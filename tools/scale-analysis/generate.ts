@@ -29,7 +29,10 @@ export async function generate(db: Db, shape: Shape): Promise<number> {
   const sets = Array.from({ length: shape.datasets }, (_, d) => questions(shape.prompts, d));
   const cells = Array.from({ length: shape.cells }, (_, i) => plannedCell(i, shape, sets));
   const { sweepNo } = await insertPlan(db, sweepPlan('scale-analysis', [cells], { promptSets: sets }));
-  await query(db, 'create function h(a bigint, b bigint) returns bigint language sql immutable parallel safe return hashint8extended(a, b) & 1099511627775');
+  await query(
+    db,
+    'create function h(a bigint, b bigint) returns bigint language sql immutable parallel safe return hashint8extended(a, b) & 1099511627775',
+  );
   await query(
     db,
     `create unlogged table made as
