@@ -30,8 +30,11 @@ export {
   type Question,
   readAnswers,
   readQuestions,
+  readTexts,
   replaceScores,
-  type ScoreRow,
+  type Scored,
+  scoreLine,
+  scoreTail,
 } from './ledger/scores.ts';
 export { LOCK_CELLS, markStage, runArrays, staleCells } from './ledger/stages.ts';
 export * from './ledger/types.ts';

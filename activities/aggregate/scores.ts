@@ -2,14 +2,17 @@
 import { SCORER_VERSION, scoreAnswer } from '../../analysis/metrics/index.ts';
 import type { Db } from '../database.ts';
 import {
+  type AnswerColumns,
   type Breathe,
   type Question,
   readAnswers,
   readQuestions,
+  readTexts,
   replaceScores,
   runKey,
-  type ScoreRow,
   type StaleCell,
+  scoreLine,
+  scoreTail,
 } from '../ledger.ts';
 import type { Stage } from './stages.ts';
 
@@ -22,44 +25,91 @@ export const scores: Stage = {
   run: aggregateScores,
 };
 
-type Scored = Omit<ScoreRow, 'sweepNo' | 'cellNo' | 'sampleIdx' | 'rep'>;
+/** What each text is worth as the answer to each prompt of a set: the ends of its rows. */
+type Known = Map<string, string[] | null>[];
 
+/**
+ * Most answers are those of another cell word by word, the baseline's above all. So a text is fetched, and scored, once
+ * for a prompt and all cells of the batch.
+ */
 export async function aggregateScores(db: Db, cells: readonly StaleCell[], breathe: Breathe): Promise<void> {
   const questions = await readQuestions(
     db,
     cells.flatMap((cell) => cell.promptSet ?? []),
   );
   const asked = cells.filter((cell) => questions.has(cell.promptSet ?? ''));
-  const answers = asked.length === 0 ? new Map() : await readAnswers(db, asked);
-  // Many answers are those of the baseline word by word: each text is scored once a prompt.
-  const known = new Map<string, Map<string, Scored[]>[]>();
-  const rows: ScoreRow[] = [];
-  for (const { sweepNo, cellNo, promptSet } of asked) {
-    const columns = answers.get(runKey({ sweepNo, cellNo }));
-    if (!columns) continue;
-    const ofSet = questions.get(promptSet!)!;
-    const knownOfSet = known.get(promptSet!) ?? ofSet.map(() => new Map<string, Scored[]>());
-    known.set(promptSet!, knownOfSet);
-    for (let i = 0; i < columns.texts.length; i++) {
-      const sampleIdx = columns.promptIdx[i]!;
-      const question = ofSet[sampleIdx];
-      if (!question) continue;
-      const text = columns.texts[i]!;
-      let scored = knownOfSet[sampleIdx]!.get(text);
-      if (!scored) {
-        scored = scoresOf(text, question);
-        knownOfSet[sampleIdx]!.set(text, scored);
-      }
-      for (const score of scored) rows.push({ sweepNo, cellNo, sampleIdx, rep: columns.rep[i]!, ...score });
-    }
+  const answers = await readAnswers(db, asked);
+  const known = new Map([...questions].map(([set, of]) => [set, of.map(() => new Map()) as Known]));
+  const wanted = new Set<string>();
+  for (const cell of asked) {
+    const columns = answers.get(runKey(cell));
+    if (columns) collect(columns, questions.get(cell.promptSet!)!, known.get(cell.promptSet!)!, wanted);
     await breathe();
   }
-  await replaceScores(db, cells, SCORER_VERSION, rows);
+  const texts = await readTexts(db, wanted);
+  for (const [set, of] of known) {
+    await scoreAll(of, questions.get(set)!, texts, breathe);
+  }
+  await replaceScores(db, cells, lines(asked, answers, known));
 }
 
-function scoresOf(text: string, { metric, variant, references, classes }: Question): Scored[] {
-  return scoreAnswer(text, references, metric, { variant, classes }).map(({ extra, ...score }) => ({
-    ...score,
-    extra: extra === undefined ? null : JSON.stringify(extra),
-  }));
+/** Notes every text that answers a question. */
+function collect(
+  { promptIdx, texts }: AnswerColumns,
+  questions: readonly (Question | null)[],
+  known: Known,
+  wanted: Set<string>,
+): void {
+  for (let i = 0; i < texts.length; i++) {
+    const ofPrompt = known[promptIdx[i]!];
+    const name = texts[i]!;
+    if (!ofPrompt || !questions[promptIdx[i]!] || ofPrompt.has(name)) continue;
+    ofPrompt.set(name, null);
+    wanted.add(name);
+  }
+}
+
+/** Scores between two breaths; a summary of 500 words takes a millisecond. */
+const PER_BREATH = 500;
+
+async function scoreAll(
+  known: Known,
+  questions: readonly (Question | null)[],
+  texts: ReadonlyMap<string, string>,
+  breathe: Breathe,
+): Promise<void> {
+  let n = 0;
+  for (const [promptIdx, ofPrompt] of known.entries()) {
+    for (const name of ofPrompt.keys()) {
+      const text = texts.get(name);
+      if (text !== undefined) ofPrompt.set(name, tailsOf(text, questions[promptIdx]!));
+      if (++n % PER_BREATH === 0) await breathe();
+    }
+  }
+}
+
+function tailsOf(text: string, { metric, variant, references, classes }: Question): string[] {
+  return scoreAnswer(text, references, metric, { variant, classes }).map(({ extra, ...score }) =>
+    scoreTail(SCORER_VERSION, { ...score, extra: extra === undefined ? null : JSON.stringify(extra) }),
+  );
+}
+
+/** All rows, a chunk a cell. */
+function* lines(
+  cells: readonly StaleCell[],
+  answers: ReadonlyMap<string, AnswerColumns>,
+  known: ReadonlyMap<string, Known>,
+): Generator<string> {
+  for (const cell of cells) {
+    const columns = answers.get(runKey(cell));
+    if (!columns) continue;
+    const ofSet = known.get(cell.promptSet!)!;
+    let chunk = '';
+    for (let i = 0; i < columns.texts.length; i++) {
+      const sampleIdx = columns.promptIdx[i]!;
+      const tails = ofSet[sampleIdx]?.get(columns.texts[i]!);
+      if (tails) for (const tail of tails) chunk += scoreLine(cell, sampleIdx, columns.rep[i]!, tail);
+    }
+    if (chunk !== '') yield chunk;
+  }
 }

@@ -40,42 +40,67 @@ export async function readQuestions(db: Db, sets: Iterable<string>): Promise<Map
   return found;
 }
 
-/** Answers of one cell in no particular order. */
+/** Which answers a cell gave, in no particular order. */
 export interface AnswerColumns {
   promptIdx: Int32Array;
   rep: Int32Array;
+  /** Names of the texts: digests, 32 characters of one byte each. */
   texts: string[];
 }
 
+const SHA_BYTES = 32;
+
 /** Answers of some runs by `runKey`; those that ended with an error are left out. */
 export async function readAnswers(db: Db, runs: readonly RunRef[]): Promise<Map<string, AnswerColumns>> {
+  if (runs.length === 0) return new Map();
   const rows = await copyOut(
     db,
     `select s.sweep_no, s.cell_no, string_agg(int4send(s.sample_idx), ''), string_agg(int2send(s.rep), ''),
-            string_agg(int4send(octet_length(t.bytes)), ''), string_agg(t.bytes, '')
+            string_agg(s.text_sha, '')
        from ${runsAsRelation(runs)}
        join sample s using (sweep_no, cell_no)
-       join output t on t.sha = s.text_sha
-      where s.finish <> 3 and t.bytes is not null
+      where s.finish <> 3 and s.text_sha is not null
       group by s.sweep_no, s.cell_no`,
   );
   return new Map(
     rows.map((row) => {
-      const [sweepNo, cellNo, promptIdx, rep, sizes, bytes] = row as Buffer[];
-      let at = 0;
-      const texts = Array.from(int32s(sizes!), (size) => {
-        at += size;
-        return bytes!.toString('utf8', at - size, at);
-      });
+      const [sweepNo, cellNo, promptIdx, rep, shas] = row as Buffer[];
       const run = { sweepNo: sweepNo!.readInt32BE(), cellNo: cellNo!.readInt32BE() };
-      return [runKey(run), { promptIdx: int32s(promptIdx!), rep: int16s(rep!), texts }];
+      return [runKey(run), { promptIdx: int32s(promptIdx!), rep: int16s(rep!), texts: shaNames(shas!) }];
     }),
   );
 }
 
-export interface ScoreRow extends RunRef {
-  sampleIdx: number;
-  rep: number;
+function shaNames(shas: Buffer): string[] {
+  return Array.from({ length: shas.length / SHA_BYTES }, (_, i) =>
+    shas.toString('latin1', i * SHA_BYTES, (i + 1) * SHA_BYTES),
+  );
+}
+
+/** Texts by the names that `readAnswers` gives them; one that lies elsewhere than in the database is absent. */
+export async function readTexts(db: Db, names: Iterable<string>): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const literal = Array.from(names, (name) => `"\\\\x${Buffer.from(name, 'latin1').toString('hex')}"`).join(',');
+  if (literal === '') return found;
+  const rows = await copyOut(
+    db,
+    `select string_agg(t.sha, ''), string_agg(int4send(octet_length(t.bytes)), ''), string_agg(t.bytes, '')
+       from unnest('{${literal}}'::bytea[]) as u (sha)
+       join output t using (sha)
+      where t.bytes is not null`,
+  );
+  const [shas, sizes, bytes] = rows[0]!;
+  if (!shas) return found;
+  let at = 0;
+  const lengths = int32s(sizes!);
+  for (const [i, name] of shaNames(shas).entries()) {
+    found.set(name, bytes!.toString('utf8', at, at + lengths[i]!));
+    at += lengths[i]!;
+  }
+  return found;
+}
+
+export interface Scored {
   metric: string;
   variant: string;
   score: number;
@@ -85,15 +110,22 @@ export interface ScoreRow extends RunRef {
 }
 
 const COLUMNS = 'sweep_no, cell_no, sample_idx, rep, metric, variant, scorer_version, score, ref_index, extra';
-const ROWS_PER_CHUNK = 2000;
 
-/** Replaces all scores of some runs; two aggregations at once write the same rows, one after the other. */
-export async function replaceScores(
-  db: Db,
-  runs: readonly RunRef[],
-  scorerVersion: string,
-  rows: readonly ScoreRow[],
-): Promise<void> {
+/** The part of a line of COPY that answers with one text share; see `scoreLine`. */
+export function scoreTail(scorerVersion: string, { metric, variant, score, refIndex, extra }: Scored): string {
+  return copyLine([metric, variant, scorerVersion, score, refIndex, extra]);
+}
+
+/** A row of `score` as `replaceScores` takes it. */
+export function scoreLine({ sweepNo, cellNo }: RunRef, sampleIdx: number, rep: number, tail: string): string {
+  return `${sweepNo}\t${cellNo}\t${sampleIdx}\t${rep}\t${tail}`;
+}
+
+/**
+ * Replaces all scores of some runs; two aggregations at once write the same rows, one after the other.
+ * @param chunks lines made while Postgres takes in those before
+ */
+export async function replaceScores(db: Db, runs: readonly RunRef[], chunks: Iterable<string>): Promise<void> {
   const client = await poolOf(db).connect();
   let broken: Error | undefined;
   try {
@@ -106,9 +138,7 @@ export async function replaceScores(
         where t.sweep_no = u.sweep_no and t.cell_no = u.cell_no`,
       runArrays(runs),
     );
-    const lines = chunks(rows, scorerVersion);
-    if (rows.length > 0)
-      await pipeline(Readable.from(lines), client.query(copyFrom(`copy score (${COLUMNS}) from stdin`)));
+    await pipeline(Readable.from(chunks), client.query(copyFrom(`copy score (${COLUMNS}) from stdin`)));
     await client.query('commit');
   } catch (error) {
     broken = error as Error;
@@ -116,27 +146,5 @@ export async function replaceScores(
   } finally {
     // A connection in an unknown state is closed, which also rolls back.
     client.release(broken);
-  }
-}
-
-function* chunks(rows: readonly ScoreRow[], scorerVersion: string): Generator<string> {
-  for (let at = 0; at < rows.length; at += ROWS_PER_CHUNK) {
-    let text = '';
-    for (let i = at; i < Math.min(at + ROWS_PER_CHUNK, rows.length); i++) {
-      const row = rows[i]!;
-      text += copyLine([
-        row.sweepNo,
-        row.cellNo,
-        row.sampleIdx,
-        row.rep,
-        row.metric,
-        row.variant,
-        scorerVersion,
-        row.score,
-        row.refIndex,
-        row.extra,
-      ]);
-    }
-    yield text;
   }
 }
