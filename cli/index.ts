@@ -9,6 +9,7 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   query,
   schema,
   report,
+  importScores,
   models,
   datasets,
   compressors,
