@@ -14,6 +14,7 @@ import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
 import { models } from './models.ts';
+import { negatives } from './negatives.ts';
 import { nodes } from './nodes.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   query,
   schema,
   report,
+  negatives,
   importScores,
   models,
   datasets,

@@ -24,25 +24,28 @@ export interface StoredImport {
 export async function storeImport(db: Db, id: string, cells: readonly ImportedCell[]): Promise<StoredImport> {
   const spec = { import: SOURCE, files: Object.fromEntries(cells.map((cell) => [cell.file, cell.fileSha])) };
   const specSha = createHash('sha256').update(canonicalJson(spec)).digest();
-  return await db.transaction().execute(async (trx) => {
+  const stored = await db.transaction().execute(async (trx) => {
     await query(trx, 'select pg_advisory_xact_lock(hashtextextended($1, 0))', [`sweep/${id}`]);
-    const [stored] = await query<{ sweepNo: number; isImport: boolean; same: boolean }>(
+    const [known] = await query<{ sweepNo: number; isImport: boolean; same: boolean }>(
       trx,
       `select sweep_no as "sweepNo", coalesce(spec ->> 'import' = $2, false) as "isImport", spec_sha = $3 as same
          from sweep where id = $1`,
       [id, SOURCE, specSha],
     );
-    if (stored && !stored.isImport) {
+    if (known && !known.isImport) {
       throw new LedgerRefusal(`A sweep named "${id}" exists and is no import; give another name with --id.`);
     }
-    if (stored?.same) return { sweepNo: stored.sweepNo, changed: false };
-    if (stored) await clearSweep(trx, stored.sweepNo);
-    const sweepNo = await saveSweep(trx, id, spec, specSha, stored?.sweepNo ?? null);
+    if (known?.same) return { sweepNo: known.sweepNo, changed: false };
+    if (known) await clearSweep(trx, known.sweepNo);
+    const sweepNo = await saveSweep(trx, id, spec, specSha, known?.sweepNo ?? null);
     const sets = await savePrompts(trx, cells);
     await saveCells(trx, sweepNo, cells, sets);
     await saveScores(trx, sweepNo, cells);
     return { sweepNo, changed: true };
   });
+  // Without statistics the planner takes thousands of new scores for a handful, and the views for a minute.
+  if (stored.changed) await query(db, 'analyze cell, prompt, score');
+  return stored;
 }
 
 /** The cells as the aggregation of negatives takes them. */
