@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -180,13 +180,13 @@ async function printList(
 ): Promise<void> {
   const about = RULES[rule as RuleName].about;
   context.print(
-    `${sweepId}: scores that fell by ${Number((100 * theta).toPrecision(6))} % or more, rule ${rule} (${about})\n`,
+    `${sweepId}: scores that fell by ${Number((100 * theta).toPrecision(6))} % or more, rule ${rule} (${about})\n\n`,
   );
   context.print(renderTable(counts));
-  context.print(`\n${kindOfList(counts)}\n`);
+  context.print(`\n${kindOfList(counts)}\n\n`);
   const width = Math.max(40, process.stdout.columns ?? WIDTH);
   let no = 0;
-  for await (const entry of entries) context.print(`${entryText(entry, ++no, width)}\n`);
+  for await (const entry of entries) context.print(`${entryText(entry, ++no, width)}\n\n`);
   if (no === 0) context.print('none to list');
   else if (no === limit) context.note(`the first ${limit}; --limit N lists more, --out FILE writes them all`);
 }
@@ -219,8 +219,12 @@ async function write(
     }
   };
   await pipeline(Readable.from(lines()), createWriteStream(file));
-  if (textless > 0)
-    context.note(`${textless} negatives left out: no text of their prompts is stored (an import has scores alone)`);
+  const reason = 'no text of their prompts is stored (an import has scores alone)';
+  if (textless > 0 && seen.size === 0) {
+    await rm(file);
+    throw new UsageError(`nothing to write: of ${textless} negatives ${reason}`, EXIT.failed);
+  }
+  if (textless > 0) context.note(`${textless} negatives left out: ${reason}`);
   context.result({ file, prompts: seen.size, textless }, `${seen.size} prompts written to ${file}`);
   return EXIT.done;
 }
