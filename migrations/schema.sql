@@ -219,9 +219,7 @@ create table negative_set (
   metric text not null,
   variant text not null,
   sample_idx integer[] not null,
-  rep smallint[] not null,
-  base_score double precision[] not null,
-  score double precision[] not null,
+  rep smallint[],
   levels integer[] not null,
   robust integer[],
   constraint negative_set_pkey PRIMARY KEY (sweep_no, cell_no, metric, variant)
@@ -901,12 +899,12 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
     r.dataset,
     p.task_type,
     p.key AS prompt_key,
-    s.rep::integer AS replicate,
+    COALESCE(s.rep::integer, 0) AS replicate,
     n.metric,
     n.variant,
     g.rule,
-    s.base_score,
-    s.score,
+    x.score AS base_score,
+    o.score,
     (ARRAY[1, 2, 4, 8, 10, 16, 24, 32])[l.down]::double precision / 100::double precision AS negative_to,
     (ARRAY[1, 2, 4, 8, 10, 16, 24, 32])[l.up]::double precision / 100::double precision AS mirrored_to,
         CASE
@@ -920,8 +918,10 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
      JOIN negative_set n USING (sweep_no, cell_no)
      JOIN negative_summary m ON m.sweep_no = n.sweep_no AND m.cell_no = n.cell_no AND m.metric = n.metric AND m.variant = n.variant AND m.task_type = ''::text
      JOIN cell b ON b.sweep_no = m.base_sweep_no AND b.cell_no = m.base_cell_no
-     CROSS JOIN LATERAL UNNEST(n.sample_idx, n.rep, n.base_score, n.score, n.levels, n.robust) s(sample_idx, rep, base_score, score, levels, robust)
+     CROSS JOIN LATERAL UNNEST(n.sample_idx, n.rep, n.levels, n.robust) s(sample_idx, rep, levels, robust)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
+     LEFT JOIN score o ON o.sweep_no = n.sweep_no AND o.cell_no = n.cell_no AND o.sample_idx = s.sample_idx AND o.rep = COALESCE(s.rep::integer, 0) AND o.metric = n.metric AND o.variant = n.variant
+     LEFT JOIN score x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = s.sample_idx AND x.rep = COALESCE(s.rep::integer, 0) AND x.metric = n.metric AND x.variant = n.variant
      CROSS JOIN ( VALUES (1,'default'::text), (2,'median'::text), (3,'mean'::text)) g(no, rule)
      CROSS JOIN LATERAL ( SELECT (s.levels >> (4 * (g.no - 1))) & 15 AS down,
             (s.levels >> (4 * (g.no + 2))) & 15 AS up,

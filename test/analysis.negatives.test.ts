@@ -1,6 +1,7 @@
 /** Rules, thresholds, the mirror image and the robust form: the examples of the design page, and what must hold of all scores. */
 import { describe, expect, test } from 'vitest';
-import { countNegatives, levelOf, packLevels, packRobust } from '../analysis/negative-counts.ts';
+import { addTallies, countsOf, levelOf, packLevels, tallyNegatives } from '../analysis/negative-counts.ts';
+import { baseReplicates, greatestScores, robustMask } from '../analysis/negative-replicates.ts';
 import {
   dropLevel,
   isEligible,
@@ -133,24 +134,52 @@ describe('counts of a whole cell', () => {
   const base = Float64Array.from({ length: 500 }, draw);
   const score = Float64Array.from(base, (b) => (random.below(3) === 0 ? draw() : b));
   const thresholds = thresholdsOf(base)!;
-  const levels = Int32Array.from(base, (b, i) => packLevels(b, score[i]!, thresholds));
+  // a second uncompressed run for most records, and a second compressed one for some
+  const records = Int32Array.from(base.keys());
+  const rerun = base.map((b) => (random.below(4) === 0 ? draw() : b));
+  const twice = records.filter((i) => i % 5 !== 0);
+  const twins = records.filter((i) => i % 2 === 0);
+  const twin = score.map((s) => (random.below(4) === 0 ? draw() : s));
+  const runs = baseReplicates([
+    { records, scores: base },
+    { records: twice, scores: Float64Array.from(twice, (i) => rerun[i]!) },
+  ])!;
+  const most = greatestScores([
+    { records, scores: score },
+    { records: twins, scores: Float64Array.from(twins, (i) => twin[i]!) },
+  ]);
   const replicates = Array.from(base, (b, i) =>
-    i % 5 === 0 ? null : replicateScores([b, random.coin() ? b : draw()], [score[i]!]),
+    replicateScores(i % 5 === 0 ? [b] : [b, rerun[i]!], i % 2 === 0 ? [score[i]!, twin[i]!] : [score[i]!]),
   );
-  const robust = Int32Array.from(replicates, (r) => packRobust(r, thresholds));
-  const columns = { base, score, replicates };
-  const counts = (within: number[] | null, isPassageCount = false) =>
-    countNegatives({ columns, levels, robust, thresholds, within, isPassageCount });
+  const group = Int16Array.from(base, (_, i) => (i % 3) - 1);
+  const tallies = tallyNegatives({
+    base,
+    score,
+    levels: packLevels(base, score, thresholds),
+    thresholds,
+    replicates: {
+      stable: Uint8Array.from(records, (i) => runs.stable[i]!),
+      robust: Int32Array.from(records, (i) => robustMask(runs, i, most[i]!)),
+    },
+    group,
+    groups: 2,
+  });
   const all = Array.from(base.keys());
 
+  test('thresholds of the robust form are over the mean scores of the records that have two runs', () => {
+    expect(runs.thresholds).toEqual(thresholdsOf(replicates.flatMap((r) => (r ? [r.baseMean] : []))));
+  });
+
   test.each([
-    ['all pairs', null],
-    ['every third pair', all.filter((i) => i % 3 === 0)],
-  ])('%s: the sums are those of the definitions, for every rule and theta', (_, within) => {
-    const found = counts(within);
-    const of = within ?? all;
+    ['all pairs', [0, 1, 2], all],
+    ['one group', [1], all.filter((i) => i % 3 === 2)],
+    ['the pairs of no group', [2], all.filter((i) => i % 3 === 0)],
+  ])('%s: the sums are those of the definitions, for every rule and theta', (_, which, of) => {
+    const found = countsOf(addTallies(which.map((t) => tallies[t]!)), false);
+    expect(found.n).toBe(of.length);
     RULE_NAMES.forEach((rule, r) => {
       const threshold = thresholdOf(thresholds, rule);
+      const robustThreshold = thresholdOf(runs.thresholds, rule);
       const count = (test: (i: number) => boolean) => of.filter(test).length;
       expect(found.eligible[r]).toBe(count((i) => isEligible(base[i]!, threshold, rule)));
       THETAS.forEach((theta, t) => {
@@ -159,7 +188,7 @@ describe('counts of a whole cell', () => {
         expect(found.negatives[at]).toBe(negatives.length);
         expect(found.mirrored[at]).toBe(count((i) => isMirrored(base[i]!, score[i]!, threshold, theta, rule)));
         expect(found.robust![at]).toBe(
-          count((i) => replicates[i] !== null && isRobustNegative(replicates[i]!, threshold, theta, rule)),
+          count((i) => replicates[i] !== null && isRobustNegative(replicates[i]!, robustThreshold, theta, rule)),
         );
         expect(found.stable![at]).toBe(
           count(
@@ -175,21 +204,27 @@ describe('counts of a whole cell', () => {
   });
 
   test('rule artifact counts records of passage_count twice, the others once', () => {
+    const [once, twiceCounted] = [false, true].map((isPassageCount) => countsOf(addTallies(tallies), isPassageCount));
     const artifact = RULE_NAMES.indexOf('artifact');
     const median = RULE_NAMES.indexOf('median');
-    const at = (found: ReturnType<typeof counts>, rule: number) => found.negatives.slice(8 * rule, 8 * rule + 8);
-    expect(at(counts(null), artifact)).toEqual(at(counts(null), median));
-    expect(at(counts(null, true), artifact)).toEqual(at(counts(null), median).map((n) => 2 * n));
-    expect(counts(null, true).eligible[artifact]).toBe(2 * counts(null).eligible[median]!);
-    expect(at(counts(null, true), 0)).toEqual(at(counts(null), 0));
+    const at = (found: typeof once, rule: number) => found!.negatives.slice(8 * rule, 8 * rule + 8);
+    expect(at(once, artifact)).toEqual(at(once, median));
+    expect(at(twiceCounted, artifact)).toEqual(at(once, median).map((n) => 2 * n));
+    expect(twiceCounted!.eligible[artifact]).toBe(2 * once!.eligible[median]!);
+    expect(at(twiceCounted, 0)).toEqual(at(once, 0));
   });
 
   test('levels count thetas: 0 = no fall, 8 = at all of them', () => {
-    expect([dropLevel(1, 1), dropLevel(1, 0.99), dropLevel(1, 0.9), dropLevel(1, 0), dropLevel(0, 0.5)]).toEqual([
-      0, 1, 5, 8, 0,
-    ]);
-    const packed = packLevels(1, 0.9, { n: 1, median: 0.5, mean: 0.95 });
-    expect([levelOf(packed, 'default', 'negative'), levelOf(packed, 'mean', 'negative')]).toEqual([5, 5]);
-    expect([levelOf(packed, 'default', 'mirrored'), levelOf(packed, 'mean', 'mirrored')]).toEqual([0, 0]);
+    const levels = [
+      [1, 1],
+      [1, 0.99],
+      [1, 0.9],
+      [1, 0],
+      [0, 0.5],
+    ].map(([from, to]) => dropLevel(from!, to!));
+    expect(levels).toEqual([0, 1, 5, 8, 0]);
+    const [packed] = packLevels(Float64Array.of(1), Float64Array.of(0.9), { n: 1, median: 0.5, mean: 0.95 });
+    expect([levelOf(packed!, 'default', 'negative'), levelOf(packed!, 'mean', 'negative')]).toEqual([5, 5]);
+    expect([levelOf(packed!, 'default', 'mirrored'), levelOf(packed!, 'mean', 'mirrored')]).toEqual([0, 0]);
   });
 });

@@ -3,15 +3,15 @@
  * theta, and the sparse sets. It recomputes from scores and replaces what was there; twice, or twice at once, changes
  * nothing. Many cells go through one statement; cells of one baseline go together, so that its scores are read once.
  */
-import { packLevels, packRobust } from '../../analysis/negative-counts.ts';
-import { type ReplicateScores, replicateScores, type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
+import { type BaseReplicates, baseReplicates } from '../../analysis/negative-replicates.ts';
+import { type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
 import { floorOf } from '../../analysis/noise-floor.ts';
 import { type Db, query } from '../database.ts';
 import type { RunRef, StaleCell } from '../ledger.ts';
 import { type CellFacts, cellFacts, type NoiseRun, noiseRuns, type TaskTypes, taskTypesOf } from './negative-facts.ts';
 import { type Judged, judge } from './negative-judge.ts';
 import { replaceNegatives, replaceThresholds, type ThresholdRow } from './negative-rows.ts';
-import { align, REPLICATE_SPAN, readScoreColumns, runKey, type ScoreColumn } from './score-columns.ts';
+import { readScoreColumns, runKey, type ScoreColumn } from './score-columns.ts';
 
 /** Version of the code that wrote the rows. */
 export const NEGATIVES_VERSION = 'kvsweep-negatives-1';
@@ -65,10 +65,8 @@ function baselinesOf(cells: readonly StaleCell[]): RunRef[] {
 /** A baseline under one metric, as its cells are held against it. */
 export interface BaselineMetric extends ScoreColumn {
   thresholds: Thresholds;
-  /** Over the mean score per record of all uncompressed runs; null without replicates. */
-  robustThresholds: Thresholds | null;
-  /** Scores of all uncompressed runs by sample_idx, in the order of the runs; null without replicates. */
-  runs: Map<number, number[]> | null;
+  /** Of all uncompressed runs; null without replicates. */
+  replicates: BaseReplicates | null;
   /** Scores of the noise cell that serves as floor; null without one. */
   floor: ScoreColumn | null;
 }
@@ -118,15 +116,10 @@ function baselineOf(run: RunRef, noise: readonly NoiseRun[], columns: ReadonlyMa
   const floor = floorOf(replicates);
   const metrics = (columns.get(runKey(run)) ?? []).map((own): BaselineMetric => {
     const others = replicates.flatMap((cell) => sameMetric(columns.get(runKey(cell)), own) ?? []);
-    const runs = others.length > 0 ? byRecord([own, ...others]) : null;
-    const means = [...(runs?.values() ?? [])].flatMap((scores) =>
-      scores.length >= 2 ? [scores.reduce((sum, s) => sum + s, 0) / scores.length] : [],
-    );
     return {
       ...own,
       thresholds: thresholdsOf(own.scores)!,
-      robustThresholds: thresholdsOf(means),
-      runs,
+      replicates: others.length > 0 ? baseReplicates([own, ...others]) : null,
       floor: (floor && sameMetric(columns.get(runKey(floor)), own)) ?? null,
     };
   });
@@ -140,28 +133,15 @@ export function sameMetric(
   return columns?.find((column) => column.metric === of.metric && column.variant === of.variant);
 }
 
-function byRecord(columns: readonly ScoreColumn[]): Map<number, number[]> {
-  const out = new Map<number, number[]>();
-  for (const { keys, scores } of columns) {
-    for (let i = 0; i < keys.length; i++) {
-      const record = Math.floor(keys[i]! / REPLICATE_SPAN);
-      const list = out.get(record);
-      if (list) list.push(scores[i]!);
-      else out.set(record, [scores[i]!]);
-    }
-  }
-  return out;
-}
-
 function thresholdRows({ run, replicates, metrics }: Baseline): ThresholdRow[] {
-  return metrics.map(({ metric, variant, thresholds, robustThresholds }) => ({
+  return metrics.map(({ metric, variant, thresholds, replicates: said }) => ({
     ...run,
     metric,
     variant,
     ...thresholds,
     replicates,
-    robustMedian: robustThresholds?.median ?? null,
-    robustMean: robustThresholds?.mean ?? null,
+    robustMedian: said?.thresholds.median ?? null,
+    robustMean: said?.thresholds.mean ?? null,
   }));
 }
 
@@ -183,55 +163,21 @@ async function aggregateBatch(
     for (const own of columns.get(runKey(cell)) ?? []) {
       const base = baseline?.metrics.find((m) => m.metric === own.metric && m.variant === own.variant);
       if (!baseline || !base) continue;
-      judged.push(judgeCell(cell, baseline, base, own, columns, facts.get(runKey(cell))!, types));
+      const { twins, isPassageCount, promptSet } = facts.get(runKey(cell))!;
+      judged.push(
+        judge({
+          run: cell,
+          baseline: baseline.run,
+          base,
+          own,
+          twins,
+          twinColumns: twins.flatMap((twin) => sameMetric(columns.get(runKey(twin)), own) ?? []),
+          isNoise: cell.noiseKind !== null,
+          isPassageCount,
+          types: types.of(promptSet),
+        }),
+      );
     }
   }
   await replaceNegatives(db, NEGATIVES_VERSION, batch, judged);
-}
-
-function judgeCell(
-  cell: StaleCell,
-  baseline: Baseline,
-  base: BaselineMetric,
-  own: ScoreColumn,
-  columns: ReadonlyMap<string, ScoreColumn[]>,
-  facts: CellFacts,
-  types: TaskTypes,
-): Judged {
-  const pairs = align(base, own);
-  const isNoise = cell.noiseKind !== null;
-  let replicates: (ReplicateScores | null)[] | null = null;
-  if (base.runs && base.robustThresholds && !isNoise) {
-    const runs = base.runs;
-    const twins = facts.twins.flatMap((twin) => sameMetric(columns.get(runKey(twin)), own) ?? []);
-    const scores = byRecord([own, ...twins]);
-    const perRecord = new Map<number, ReplicateScores | null>();
-    replicates = Array.from(pairs.keys, (key) => {
-      const record = Math.floor(key / REPLICATE_SPAN);
-      let said = perRecord.get(record);
-      if (said === undefined) {
-        said = replicateScores(runs.get(record) ?? [], scores.get(record) ?? []);
-        perRecord.set(record, said);
-      }
-      return said;
-    });
-  }
-  const levels = Int32Array.from(pairs.keys, (_, i) => packLevels(pairs.base[i]!, pairs.score[i]!, base.thresholds));
-  const robust = replicates && Int32Array.from(replicates, (r) => packRobust(r, base.robustThresholds));
-  const floor = base.floor && !isNoise ? align(base, base.floor) : null;
-  return judge({
-    run: cell,
-    baseline: baseline.run,
-    twins: facts.twins,
-    metric: own.metric,
-    variant: own.variant,
-    pairs,
-    levels,
-    robust,
-    replicates,
-    floor,
-    thresholds: base.thresholds,
-    isPassageCount: facts.isPassageCount,
-    typeOf: types.of(facts.promptSet),
-  });
 }

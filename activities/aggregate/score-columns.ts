@@ -11,6 +11,8 @@ export interface ScoreColumn {
   variant: string;
   /** sample_idx * 2^16 + rep, ascending. */
   keys: Float64Array;
+  /** sample_idx of each key. */
+  records: Int32Array;
   scores: Float64Array;
 }
 
@@ -36,7 +38,8 @@ export async function readScoreColumns(db: Db, runs: readonly RunRef[]): Promise
     [runs.map((run) => run.sweepNo), runs.map((run) => run.cellNo)],
   );
   for (const { metric, variant, keys, scores, ...run } of rows) {
-    const column = inOrder(doublesOf(keys), doublesOf(scores));
+    const ordered = inOrder(doublesOf(keys), doublesOf(scores));
+    const column = { ...ordered, records: recordsOf(ordered.keys) };
     const list = out.get(runKey(run));
     if (list) list.push({ metric, variant, ...column });
     else out.set(runKey(run), [{ metric, variant, ...column }]);
@@ -63,6 +66,12 @@ function inOrder(keys: Float64Array, scores: Float64Array): Pick<ScoreColumn, 'k
   if (sorted) return { keys, scores };
   const order = Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
   return { keys: Float64Array.from(order, (i) => keys[i]!), scores: Float64Array.from(order, (i) => scores[i]!) };
+}
+
+export function recordsOf(keys: Float64Array): Int32Array {
+  const records = new Int32Array(keys.length);
+  for (let i = 0; i < keys.length; i++) records[i] = Math.floor(keys[i]! / REPLICATE_SPAN);
+  return records;
 }
 
 export interface Aligned {

@@ -81,7 +81,7 @@ export const negativeSets: View = {
   },
   text: `
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.batch, r.noise_kind, r.dataset, p.task_type,
-           p.key, s.rep::int, n.metric, n.variant, g.rule, s.base_score, s.score,
+           p.key, coalesce(s.rep, 0)::int, n.metric, n.variant, g.rule, x.score, o.score,
            (array[1, 2, 4, 8, 10, 16, 24, 32])[l.down]::float8 / 100, (array[1, 2, 4, 8, 10, 16, 24, 32])[l.up]::float8 / 100,
            case when s.robust is not null
                 then array(select percent::float8 / 100
@@ -93,9 +93,12 @@ export const negativeSets: View = {
       join negative_summary m on m.sweep_no = n.sweep_no and m.cell_no = n.cell_no and m.metric = n.metric
        and m.variant = n.variant and m.task_type = ''
       join cell b on b.sweep_no = m.base_sweep_no and b.cell_no = m.base_cell_no
-     cross join lateral unnest(n.sample_idx, n.rep, n.base_score, n.score, n.levels, n.robust)
-                        as s (sample_idx, rep, base_score, score, levels, robust)
+     cross join lateral unnest(n.sample_idx, n.rep, n.levels, n.robust) as s (sample_idx, rep, levels, robust)
       join prompt p on p.prompt_set = r.prompt_set and p.idx = s.sample_idx
+      left join score o on o.sweep_no = n.sweep_no and o.cell_no = n.cell_no and o.sample_idx = s.sample_idx
+       and o.rep = coalesce(s.rep, 0) and o.metric = n.metric and o.variant = n.variant
+      left join score x on x.sweep_no = b.sweep_no and x.cell_no = b.cell_no and x.sample_idx = s.sample_idx
+       and x.rep = coalesce(s.rep, 0) and x.metric = n.metric and x.variant = n.variant
      cross join (values (1, 'default'), (2, 'median'), (3, 'mean')) as g (no, rule)
      cross join lateral (
            select (s.levels >> (4 * (g.no - 1))) & 15 as down, (s.levels >> (4 * (g.no + 2))) & 15 as up,

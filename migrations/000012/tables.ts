@@ -53,7 +53,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   // Sparse and one row a cell: only samples that are negative or mirrored at the least theta, or robust at any. `levels`
   // holds 4 bits each: at how many thetas the sample is negative under default, median, mean, then mirrored. `robust` has bit
-  // 8 * rule + theta. A sample of 0 against 0 is left out: `median` calls it negative at every theta.
+  // 8 * rule + theta. `rep` is null if all are 0. A sample of 0 against 0 is left out: `median` calls it negative at every theta.
   await sql`
     create table negative_set (
       sweep_no int not null,
@@ -61,9 +61,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
       metric text not null,
       variant text not null,
       sample_idx int[] not null,
-      rep smallint[] not null,
-      base_score double precision[] not null,
-      score double precision[] not null,
+      rep smallint[],
       levels int[] not null,
       robust int[],
       constraint negative_set_pkey primary key (sweep_no, cell_no, metric, variant)
