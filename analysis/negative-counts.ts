@@ -2,19 +2,12 @@
  * Counts of negatives over a whole cell at once: every rule and every theta of the grid in one pass over columns of
  * scores. A sample's fall is measured once, as the number of thetas that it reaches; counts are sums from the far end.
  */
-import {
-  COUNTED_RULES,
-  dropLevel,
-  isEligible,
-  netTest,
-  RULE_NAMES,
-  RULES,
-  THETAS,
-  type Thresholds,
-  thresholdOf,
-} from './negatives.ts';
+import { COUNTED_RULES, dropLevel, isEligible, netTest, THETAS, type Thresholds, thresholdOf } from './negatives.ts';
 
-/** Arrays [rules x thetas], rule by rule in the order of `RULE_NAMES`; eligible [rules]. */
+/**
+ * Arrays [rules x thetas], rule by rule in the order of `COUNTED_RULES`; eligible [rules]. Rule `artifact` has the counts of
+ * `median`, weighed by its reader.
+ */
 export interface NegativeCounts {
   n: number;
   eligible: number[];
@@ -152,7 +145,7 @@ export function addTallies(tallies: readonly Tally[]): Tally {
 }
 
 /** Counts, means and p values of a tally. */
-export function countsOf(tally: Tally, isPassageCount: boolean): NegativeCounts {
+export function countsOf(tally: Tally): NegativeCounts {
   const counts: NegativeCounts = {
     n: tally.n,
     eligible: [],
@@ -164,23 +157,18 @@ export function countsOf(tally: Tally, isPassageCount: boolean): NegativeCounts 
     meanScore: [],
     p: [],
   };
-  for (const rule of RULE_NAMES) {
-    const r = COUNTED_RULES.indexOf(rule === 'artifact' ? 'median' : rule);
-    const weight = isPassageCount ? RULES[rule].passageCountWeight : 1;
+  for (let r = 0; r < RULE_COUNT; r++) {
     const at = (column: Float64Array, t: number) => fromLevel(column, r, t);
-    const stable = tally.stable && byTheta(tally.stable, r);
-    const robust = tally.robust && byTheta(tally.robust, r);
-    counts.eligible.push(weight * tally.eligible[r]!);
+    counts.eligible.push(tally.eligible[r]!);
+    if (tally.stable) counts.stable!.push(...byTheta(tally.stable, r));
+    if (tally.robust) counts.robust!.push(...byTheta(tally.robust, r));
     for (let t = 0; t < THETAS.length; t++) {
       const negatives = at(tally.down, t);
       const mirrored = at(tally.up, t);
-      counts.negatives.push(weight * negatives);
-      counts.mirrored.push(weight * mirrored);
-      if (stable) counts.stable!.push(weight * stable[t]!);
-      if (robust) counts.robust!.push(weight * robust[t]!);
+      counts.negatives.push(negatives);
+      counts.mirrored.push(mirrored);
       counts.meanBase.push(negatives > 0 ? at(tally.sumBase, t) / negatives : null);
       counts.meanScore.push(negatives > 0 ? at(tally.sumScore, t) / negatives : null);
-      // of records: a record that is weighed twice is no second observation
       counts.p.push(binomialP(negatives, mirrored));
     }
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { addTallies, countsOf, levelOf, packLevels, tallyNegatives } from '../analysis/negative-counts.ts';
 import { baseReplicates, greatestScores, robustMask } from '../analysis/negative-replicates.ts';
 import {
+  COUNTED_RULES,
   dropLevel,
   isEligible,
   isMirrored,
@@ -175,9 +176,9 @@ describe('counts of a whole cell', () => {
     ['one group', [1], all.filter((i) => i % 3 === 2)],
     ['the pairs of no group', [2], all.filter((i) => i % 3 === 0)],
   ])('%s: the sums are those of the definitions, for every rule and theta', (_, which, of) => {
-    const found = countsOf(addTallies(which.map((t) => tallies[t]!)), false);
+    const found = countsOf(addTallies(which.map((t) => tallies[t]!)));
     expect(found.n).toBe(of.length);
-    RULE_NAMES.forEach((rule, r) => {
+    COUNTED_RULES.forEach((rule, r) => {
       const threshold = thresholdOf(thresholds, rule);
       const robustThreshold = thresholdOf(runs.thresholds, rule);
       const count = (test: (i: number) => boolean) => of.filter(test).length;
@@ -201,17 +202,6 @@ describe('counts of a whole cell', () => {
         expect(found.p[at]).toBe(netTest(found.negatives[at]!, found.mirrored[at]!).p);
       });
     });
-  });
-
-  test('rule artifact counts records of passage_count twice, the others once', () => {
-    const [once, twiceCounted] = [false, true].map((isPassageCount) => countsOf(addTallies(tallies), isPassageCount));
-    const artifact = RULE_NAMES.indexOf('artifact');
-    const median = RULE_NAMES.indexOf('median');
-    const at = (found: typeof once, rule: number) => found!.negatives.slice(8 * rule, 8 * rule + 8);
-    expect(at(once, artifact)).toEqual(at(once, median));
-    expect(at(twiceCounted, artifact)).toEqual(at(once, median).map((n) => 2 * n));
-    expect(twiceCounted!.eligible[artifact]).toBe(2 * once!.eligible[median]!);
-    expect(at(twiceCounted, 0)).toEqual(at(once, 0));
   });
 
   test('levels count thetas: 0 = no fall, 8 = at all of them', () => {

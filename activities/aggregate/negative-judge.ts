@@ -19,7 +19,6 @@ export interface JudgeInput {
   twins: readonly RunRef[];
   twinColumns: readonly ScoreColumn[];
   isNoise: boolean;
-  isPassageCount: boolean;
   types: { names: string[]; at: Int16Array } | null;
 }
 
@@ -66,7 +65,7 @@ export function judge(input: JudgeInput): Judged {
   });
   const part = (taskType: string, of: typeof tallies): SummaryPart => ({
     taskType,
-    ...countsOf(addTallies(of), input.isPassageCount),
+    ...countsOf(addTallies(of)),
     noiseNegatives: floor && floor.get(taskType)!,
   });
   const parts = [part('', tallies)];
@@ -107,7 +106,7 @@ function groupOf(types: { at: Int16Array }, records: Int32Array): Int16Array {
 const floors = new WeakMap<JudgeInput['base'], Map<string, number[]>>();
 
 /** Negatives between the baseline and its noise floor, by task type; '' = all. */
-function noiseCounts({ base, types, isPassageCount }: JudgeInput): Map<string, number[]> {
+function noiseCounts({ base, types }: JudgeInput): Map<string, number[]> {
   const known = floors.get(base);
   if (known) return known;
   const pairs = align(base, base.floor!);
@@ -120,7 +119,7 @@ function noiseCounts({ base, types, isPassageCount }: JudgeInput): Map<string, n
     group: types && groupOf(types, records),
     groups: types?.names.length ?? 0,
   });
-  const of = (list: typeof tallies) => countsOf(addTallies(list), isPassageCount).negatives;
+  const of = (list: typeof tallies) => countsOf(addTallies(list)).negatives;
   const counts = new Map([['', of(tallies)]]);
   types?.names.forEach((name, t) => void counts.set(name, of([tallies[t]!])));
   floors.set(base, counts);

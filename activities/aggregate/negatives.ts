@@ -163,7 +163,7 @@ async function aggregateBatch(
     for (const own of columns.get(runKey(cell)) ?? []) {
       const base = baseline?.metrics.find((m) => m.metric === own.metric && m.variant === own.variant);
       if (!baseline || !base) continue;
-      const { twins, isPassageCount, promptSet } = facts.get(runKey(cell))!;
+      const { twins, promptSet } = facts.get(runKey(cell))!;
       judged.push(
         judge({
           run: cell,
@@ -173,7 +173,6 @@ async function aggregateBatch(
           twins,
           twinColumns: twins.flatMap((twin) => sameMetric(columns.get(runKey(twin)), own) ?? []),
           isNoise: cell.noiseKind !== null,
-          isPassageCount,
           types: types.of(promptSet),
         }),
       );

@@ -28,13 +28,16 @@ export async function readScoreColumns(db: Db, runs: readonly RunRef[]): Promise
   if (runs.length === 0) return out;
   const rows = await query<RunRef & { metric: string; variant: string; keys: Buffer; scores: Buffer }>(
     db,
-    `select s.sweep_no as "sweepNo", s.cell_no as "cellNo", s.metric, s.variant,
-            array_send(array_agg(s.sample_idx * ${REPLICATE_SPAN}::float8 + s.rep)) as keys,
-            array_send(array_agg(s.score)) as scores
+    // Grouped run by run: sorting all of them at once would go through the disk.
+    `select u.sweep_no as "sweepNo", u.cell_no as "cellNo", s.metric, s.variant, s.keys, s.scores
        from unnest($1::int[], $2::int[]) as u (sweep_no, cell_no)
-       join score s on s.sweep_no = u.sweep_no and s.cell_no = u.cell_no
-      group by s.sweep_no, s.cell_no, s.metric, s.variant
-      order by s.sweep_no, s.cell_no, s.metric, s.variant`,
+      cross join lateral (
+            select metric, variant, array_send(array_agg(sample_idx * ${REPLICATE_SPAN}::float8 + rep)) as keys,
+                   array_send(array_agg(score)) as scores
+              from score
+             where sweep_no = u.sweep_no and cell_no = u.cell_no
+             group by metric, variant) s
+      order by u.sweep_no, u.cell_no, s.metric, s.variant`,
     [runs.map((run) => run.sweepNo), runs.map((run) => run.cellNo)],
   );
   for (const { metric, variant, keys, scores, ...run } of rows) {

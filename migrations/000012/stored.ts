@@ -24,7 +24,7 @@ export const negativesSummary: View = {
     negatives: 'eligible pairs whose score fell by theta or more',
     mirrored: 'the same with the two runs swapped: what noise alone would give',
     net: 'negatives - mirrored',
-    p: 'exact two-sided binomial p of negatives among negatives + mirrored',
+    p: 'exact two-sided binomial p of negatives among negatives + mirrored, of records counted once',
     robust: 'pairs that are negative whichever replicates are compared; null without replicates',
     stable: 'eligible pairs whose uncompressed runs agree within theta; null without replicates',
     noise_negatives: 'negatives between the baseline and its noise cell; null without one',
@@ -38,8 +38,9 @@ export const negativesSummary: View = {
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.batch, r.noise_kind, r.dataset,
            n.task_type, n.metric, n.variant, (array['default', 'median', 'mean', 'artifact'])[g.rule],
            (array[1, 2, 4, 8, 10, 16, 24, 32])[g.theta]::float8 / 100,
-           case when g.rule = 4 then g.weight else 1 end * n.n, n.eligible[g.rule], n.negatives[g.at], n.mirrored[g.at],
-           n.negatives[g.at] - n.mirrored[g.at], n.p[g.at], n.robust[g.at], n.stable[g.at], n.noise_negatives[g.at],
+           g.weight * n.n, g.weight * n.eligible[g.counted], g.weight * n.negatives[g.at], g.weight * n.mirrored[g.at],
+           g.weight * (n.negatives[g.at] - n.mirrored[g.at]), n.p[g.at], g.weight * n.robust[g.at], g.weight * n.stable[g.at],
+           g.weight * n.noise_negatives[g.at],
            case when g.rule = 3 then t.mean else t.median end, n.mean_base[g.at], n.mean_score[g.at],
            1 + cardinality(t.rep_cells), 1 + cardinality(n.twin_cells)
       from newest_run r
@@ -48,9 +49,10 @@ export const negativesSummary: View = {
       join negative_threshold t on t.sweep_no = n.base_sweep_no and t.cell_no = n.base_cell_no and t.metric = n.metric
        and t.variant = n.variant
      cross join lateral (
-           select rule, theta, 8 * (rule - 1) + theta as at,
-                  case when r.dataset = 'passage_count' or r.dataset like '%/passage_count' then 2 else 1 end as weight
-             from generate_series(1, 4) as rule, generate_series(1, 8) as theta) g
+           select rule, theta, counted, 8 * (counted - 1) + theta as at,
+                  case when rule = 4 and (r.dataset = 'passage_count' or r.dataset like '%/passage_count')
+                       then 2 else 1 end as weight
+             from (values (1, 1), (2, 2), (3, 3), (4, 2)) as rules (rule, counted), generate_series(1, 8) as theta) g
      where not_inert(r.compressor, r.summary) is not false and r.replicate_of is null`,
 };
 

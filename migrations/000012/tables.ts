@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 
 /**
  * What aggregation keeps of negatives. Each row can be dropped and computed again; keyed by the run of a cell, never by a
- * cell that reuses another sweep's run. Arrays [rule][theta] are flat, rule by rule: default, median, mean, artifact; theta
- * 1, 2, 4, 8, 10, 16, 24, 32 %.
+ * cell that reuses another sweep's run. Arrays [rule][theta] are flat, rule by rule: default, median, mean; theta 1, 2, 4, 8,
+ * 10, 16, 24, 32 %. Rule artifact is median, weighed by the views.
  */
 export async function createTables(db: Kysely<unknown>): Promise<void> {
   // rep_*: the other uncompressed runs that serve as replicates; robust_* are over the mean score per record of all of them.
@@ -25,7 +25,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
       constraint negative_threshold_pkey primary key (sweep_no, cell_no, metric, variant),
       constraint negative_threshold_pairs_up check (cardinality(rep_sweeps) = cardinality(rep_cells))
     )`.execute(db);
-  // twin_*: replicates of the compressed cell. Sums of the rule artifact are weighed.
+  // twin_*: replicates of the compressed cell.
   await sql`
     create table negative_summary (
       sweep_no int not null,
