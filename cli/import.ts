@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { aggregateNegatives } from '../activities/aggregate/negatives.ts';
+import { query } from '../activities/database.ts';
 import { readRethinkArtifact } from '../activities/import/rethink-artifact.ts';
 import { importedCells, SOURCE, storeImport } from '../activities/import/store.ts';
 import { migrate } from '../migrations/migrate.ts';
@@ -20,6 +21,7 @@ const rethinkArtifact: Command = {
     const { sweepNo, changed } = await storeImport(db, id, cells);
     const stored = await importedCells(db, sweepNo);
     await aggregateNegatives(db, stored, async () => context.interrupted.throwIfAborted());
+    if (changed) await query(db, 'analyze negative_threshold, negative_summary, negative_set');
     if (alone.length > 0) context.note(`without a baseline file, so compared with nothing: ${alone.join(', ')}`);
     const scores = cells.reduce((sum, cell) => sum + cell.scores.length, 0);
     const labels = [...new Set(cells.map((cell) => cell.label))].sort();

@@ -1,8 +1,7 @@
 /** Stored counts and sets beside the live view, with replicates, noise, inert cells, and through the reader's wall. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { aggregateNegatives } from '../activities/aggregate/negatives.ts';
+import { aggregateNegatives, type NegativeCell } from '../activities/aggregate/negatives.ts';
 import { query } from '../activities/database.ts';
-import type { StaleCell } from '../activities/ledger.ts';
 import { readerUrl, runReadOnly } from '../activities/reader.ts';
 import { isRobustNegative, replicateScores, thresholdsOf } from '../analysis/negatives.ts';
 import { SplitMix64 } from '../analysis/random.ts';
@@ -42,7 +41,7 @@ const scores = cells.map((_, c) => (c === NONE ? baseScores : baseScores.map(nea
 // The replicate fails where its cell fails, mostly: some negatives survive it, some do not.
 scores[TWIN!] = scores[KIVI!]!.map(near);
 let sweepNo: number;
-let stale: StaleCell[];
+let stale: NegativeCell[];
 
 beforeAll(async () => {
   const finished = await finishedSweep(
@@ -64,14 +63,10 @@ beforeAll(async () => {
   stale = cells.map((plan, c) => ({
     sweepNo,
     cellNo: c,
-    key: plan.key,
-    label: plan.label,
-    workload: 'generate',
     isBaseline: plan.isBaseline,
     noiseKind: plan.noiseKind,
     inert: c === INERT,
     baseline: plan.isBaseline ? null : { sweepNo, cellNo: NONE! },
-    noise: [],
   }));
   await aggregate(stale);
 });
@@ -86,7 +81,8 @@ async function setScores(cellNo: number, list: readonly number[]): Promise<void>
   );
 }
 
-const aggregate = async (of: readonly StaleCell[]) => await aggregateNegatives(database.db, of, async () => undefined);
+const aggregate = async (of: readonly NegativeCell[]) =>
+  await aggregateNegatives(database.db, of, async () => undefined);
 
 /** Everything that the stage stores, without the times. */
 async function stored(): Promise<unknown> {

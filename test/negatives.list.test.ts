@@ -95,14 +95,10 @@ beforeAll(async () => {
     plans.map((plan, cellNo) => ({
       sweepNo,
       cellNo,
-      key: plan.key,
-      label: plan.label,
-      workload: 'generate',
       isBaseline: plan.isBaseline,
       noiseKind: plan.noiseKind,
       inert: false,
       baseline: plan.isBaseline ? null : { sweepNo, cellNo: 0 },
-      noise: [],
     })),
     async () => undefined,
   );

@@ -6,7 +6,7 @@
 import { type BaseReplicates, baseReplicates } from '../../analysis/negative-replicates.ts';
 import { type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
 import { floorOf } from '../../analysis/noise-floor.ts';
-import { type Db, query } from '../database.ts';
+import type { Db } from '../database.ts';
 import type { RunRef, StaleCell } from '../ledger.ts';
 import { type CellFacts, cellFacts, type NoiseRun, noiseRuns, type TaskTypes, taskTypesOf } from './negative-facts.ts';
 import { type Judged, judge } from './negative-judge.ts';
@@ -19,10 +19,13 @@ export const NEGATIVES_VERSION = 'kvsweep-negatives-1';
 /** Score rows that one statement fetches, about: enough to hide its cost, few enough to keep in memory twice. */
 const CELLS_PER_BATCH = 100;
 
+/** What the stage has to know of a cell. */
+export type NegativeCell = Pick<StaleCell, 'sweepNo' | 'cellNo' | 'isBaseline' | 'noiseKind' | 'inert' | 'baseline'>;
+
 /** Brings the negatives of `cells` up to date. @param breathe called after every batch; what it throws ends the work */
 export async function aggregateNegatives(
   db: Db,
-  cells: readonly StaleCell[],
+  cells: readonly NegativeCell[],
   breathe: () => Promise<void>,
 ): Promise<void> {
   const facts = await cellFacts(db, cells);
@@ -41,13 +44,12 @@ export async function aggregateNegatives(
     }
   };
   await Promise.all([lane(), lane()]);
-  await query(db, 'analyze negative_threshold, negative_summary, negative_set');
 }
 
 /** Cells of one baseline next to each other, in an order that two aggregations at once share. */
-function batchesOf(cells: readonly StaleCell[]): StaleCell[][] {
+function batchesOf(cells: readonly NegativeCell[]): NegativeCell[][] {
   const place = (run: RunRef | null) => (run ? [run.sweepNo, run.cellNo] : [-1, -1]);
-  const order = (cell: StaleCell) => [...place(baselineRun(cell)), cell.sweepNo, cell.cellNo];
+  const order = (cell: NegativeCell) => [...place(baselineRun(cell)), cell.sweepNo, cell.cellNo];
   const sorted = [...cells].sort((a, b) => {
     const [left, right] = [order(a), order(b)];
     const at = left.findIndex((part, i) => part !== right[i]);
@@ -58,7 +60,7 @@ function batchesOf(cells: readonly StaleCell[]): StaleCell[][] {
   );
 }
 
-function baselinesOf(cells: readonly StaleCell[]): RunRef[] {
+function baselinesOf(cells: readonly NegativeCell[]): RunRef[] {
   return [...new Map(cells.flatMap((cell) => baselineRun(cell) ?? []).map((run) => [runKey(run), run])).values()];
 }
 
@@ -82,7 +84,7 @@ type Known = Map<string, Baseline>;
 /** The baselines of a batch; those of the batch before are kept. Writes the thresholds of new ones. */
 async function knownBaselines(
   db: Db,
-  batch: readonly StaleCell[],
+  batch: readonly NegativeCell[],
   noise: ReadonlyMap<string, NoiseRun[]>,
   before: Known | null,
 ): Promise<Known> {
@@ -107,7 +109,7 @@ async function knownBaselines(
   return known;
 }
 
-function baselineRun(cell: StaleCell): RunRef | null {
+function baselineRun(cell: NegativeCell): RunRef | null {
   return cell.isBaseline ? cell : cell.baseline;
 }
 
@@ -147,7 +149,7 @@ function thresholdRows({ run, replicates, metrics }: Baseline): ThresholdRow[] {
 
 async function aggregateBatch(
   db: Db,
-  batch: readonly StaleCell[],
+  batch: readonly NegativeCell[],
   known: Known,
   facts: ReadonlyMap<string, CellFacts>,
   types: TaskTypes,

@@ -6,9 +6,9 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson, type DatasetPrompt, promptSetSha } from '../../datasets/prompt-set.ts';
 import type { PromptSetPlan } from '../../workflows/plan.ts';
+import type { NegativeCell } from '../aggregate/negatives.ts';
 import { type Db, query } from '../database.ts';
 import { fromHex, toJsonb } from '../ledger/bytes.ts';
-import type { StaleCell } from '../ledger.ts';
 import { LedgerRefusal } from '../ledger.ts';
 import { SCORED_SETS } from './longbench-sets.ts';
 import type { ImportedCell } from './rethink-artifact.ts';
@@ -49,13 +49,13 @@ export async function storeImport(db: Db, id: string, cells: readonly ImportedCe
 }
 
 /** The cells as the aggregation of negatives takes them. */
-export async function importedCells(db: Db, sweepNo: number): Promise<StaleCell[]> {
+export async function importedCells(db: Db, sweepNo: number): Promise<NegativeCell[]> {
   return await query(
     db,
-    `select c.sweep_no as "sweepNo", c.cell_no as "cellNo", encode(c.key, 'hex') as key, c.label, c.workload,
-            c.is_baseline as "isBaseline", null as "noiseKind", false as inert,
+    `select c.sweep_no as "sweepNo", c.cell_no as "cellNo", c.is_baseline as "isBaseline", null as "noiseKind",
+            false as inert,
             case when b.cell_no is not null
-                 then jsonb_build_object('sweepNo', b.sweep_no, 'cellNo', b.cell_no) end as baseline, '[]'::jsonb as noise
+                 then jsonb_build_object('sweepNo', b.sweep_no, 'cellNo', b.cell_no) end as baseline
        from cell c
        left join cell b on b.sweep_no = c.sweep_no and b.key = c.baseline_key
       where c.sweep_no = $1
