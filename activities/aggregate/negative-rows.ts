@@ -122,11 +122,11 @@ async function insertSummaries(db: Db, version: string, judged: readonly Judged[
 async function insertSets(db: Db, judged: readonly Judged[]): Promise<void> {
   await query(
     db,
-    `insert into negative_set (sweep_no, cell_no, metric, variant, sample_idx, rep, base_score, score, levels, robust)
-     select u.sweep_no, u.cell_no, u.metric, u.variant, u.sample_idx::int[], u.rep::smallint[], u.base::float8[],
-            u.score::float8[], u.levels::int[], u.robust::int[]
-       from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                   $10::text[]) as u (sweep_no, cell_no, metric, variant, sample_idx, rep, base, score, levels, robust)
+    `insert into negative_set (sweep_no, cell_no, metric, variant, sample_idx, rep, levels, robust)
+     select u.sweep_no, u.cell_no, u.metric, u.variant, u.sample_idx::int[], u.rep::smallint[],
+            u.levels::int[], u.robust::int[]
+       from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+            as u (sweep_no, cell_no, metric, variant, sample_idx, rep, levels, robust)
          on conflict do nothing`,
     [
       judged.map((cell) => cell.run.sweepNo),
@@ -135,8 +135,6 @@ async function insertSets(db: Db, judged: readonly Judged[]): Promise<void> {
       judged.map((cell) => cell.variant),
       judged.map(({ set }) => literal(set.sampleIdx)),
       judged.map(({ set }) => literal(set.rep)),
-      judged.map(({ set }) => literal(set.base)),
-      judged.map(({ set }) => literal(set.score)),
       judged.map(({ set }) => literal(set.levels)),
       judged.map(({ set }) => literal(set.robust)),
     ],
