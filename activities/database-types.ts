@@ -53,31 +53,32 @@ export interface Calibration {
 
 export interface Cell {
   axes: Json;
-  backend: Generated<string>;
+  backend: Generated<string | null>;
   baseline_key: Buffer | null;
   batch: Generated<number | null>;
   cell_no: number;
   compressor: string;
   dataset: string | null;
   derived: Json;
-  effective: Json;
+  effective: Json | null;
   err_class: string | null;
   est_ms: number | null;
   finished_at: Timestamp | null;
   group_no: number;
-  invariant: Generated<boolean>;
+  invariant: Generated<boolean | null>;
   is_baseline: boolean;
   key: Buffer;
   label: string;
   lease: string | null;
   model: Generated<string>;
-  model_sha: Generated<Buffer>;
+  model_sha: Generated<Buffer | null>;
   n_alarms: Generated<number>;
   n_planned: number;
   noise_kind: string | null;
   noise_no: number | null;
   prompt_set: Generated<Buffer | null>;
   provenance: Json | null;
+  replicate_of: Buffer | null;
   requested: Json;
   reused_from: number | null;
   run: Json;
@@ -201,6 +202,59 @@ export interface Model {
   sha: Buffer;
 }
 
+export interface NegativeSet {
+  base_score: number[];
+  cell_no: number;
+  levels: number[];
+  metric: string;
+  rep: number[];
+  robust: number[] | null;
+  sample_idx: number[];
+  score: number[];
+  sweep_no: number;
+  variant: string;
+}
+
+export interface NegativeSummary {
+  base_cell_no: number;
+  base_sweep_no: number;
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  eligible: number[];
+  mean_base: number[];
+  mean_score: number[];
+  metric: string;
+  mirrored: number[];
+  n: number;
+  negatives: number[];
+  noise_negatives: number[] | null;
+  p: number[];
+  robust: number[] | null;
+  stable: number[] | null;
+  sweep_no: number;
+  task_type: string;
+  twin_cells: number[];
+  twin_sweeps: number[];
+  variant: string;
+  version: string;
+}
+
+export interface NegativeThreshold {
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  mean: number;
+  median: number;
+  metric: string;
+  n: number;
+  rep_cells: number[];
+  rep_sweeps: number[];
+  robust_mean: number | null;
+  robust_median: number | null;
+  sweep_no: number;
+  variant: string;
+  version: string;
+}
+
 export interface NewestRun {
   axes: Json | null;
   backend: string | null;
@@ -228,6 +282,7 @@ export interface NewestRun {
   noise_no: number | null;
   prompt_set: Buffer | null;
   provenance: Json | null;
+  replicate_of: Buffer | null;
   requested: Json | null;
   reused_from: number | null;
   run: Json | null;
@@ -368,6 +423,9 @@ export interface DB {
   kept: Kept;
   length_shift: LengthShift;
   model: Model;
+  negative_set: NegativeSet;
+  negative_summary: NegativeSummary;
+  negative_threshold: NegativeThreshold;
   newest_run: NewestRun;
   output: Output;
   prompt: Prompt;
