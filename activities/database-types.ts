@@ -114,6 +114,15 @@ export interface CellGroup {
   sweep_no: number;
 }
 
+export interface CellStage {
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  inputs: string;
+  stage: string;
+  sweep_no: number;
+  version: string;
+}
+
 export interface CellStats {
   cell_no: number;
   computed_at: Generated<Timestamp>;
@@ -172,26 +181,6 @@ export interface Kept {
   rep: number;
   sample_idx: number;
   seen: number;
-  sweep_no: number;
-}
-
-export interface LengthShift {
-  base_cell_no: number;
-  base_sweep_no: number;
-  beyond_noise: boolean | null;
-  cell_no: number;
-  censor: string;
-  d: number | null;
-  d_hi: number | null;
-  d_lo: number | null;
-  first_diff: number | null;
-  l_base: number;
-  l_comp: number;
-  rep: number;
-  same: boolean;
-  sample_idx: number;
-  stop_early: boolean;
-  stop_missed: boolean;
   sweep_no: number;
 }
 
@@ -301,6 +290,18 @@ export interface Output {
   uri: string | null;
 }
 
+export interface OutputDiff {
+  base_cell_no: number;
+  base_sweep_no: number;
+  cell_no: number;
+  first_diff: number;
+  rep: number;
+  sample_idx: number;
+  stop_early: boolean;
+  stop_missed: boolean;
+  sweep_no: number;
+}
+
 export interface Prompt {
   answers: string[] | null;
   continuation: string | null;
@@ -355,6 +356,7 @@ export interface Sample {
 
 export interface Score {
   cell_no: number;
+  extra: Json | null;
   metric: string;
   ref_index: number | null;
   rep: number;
@@ -415,19 +417,20 @@ export interface DB {
   cell: Cell;
   cell_error: CellError;
   cell_group: CellGroup;
+  cell_stage: CellStage;
   cell_stats: CellStats;
   engine_build: EngineBuild;
   estimate: Estimate;
   event: Event;
   host: Host;
   kept: Kept;
-  length_shift: LengthShift;
   model: Model;
   negative_set: NegativeSet;
   negative_summary: NegativeSummary;
   negative_threshold: NegativeThreshold;
   newest_run: NewestRun;
   output: Output;
+  output_diff: OutputDiff;
   prompt: Prompt;
   prompt_set: PromptSet;
   sample: Sample;

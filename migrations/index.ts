@@ -9,6 +9,7 @@ import * as cellUpdates from './000007_cell_updates.ts';
 import * as family from './000008_family.ts';
 import * as kept from './000009_kept.ts';
 import * as cellInline from './000010_cell_inline.ts';
+import * as aggregation from './000011_aggregation.ts';
 import * as negatives from './000012_negatives.ts';
 
 /**
@@ -26,6 +27,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000008_family': family,
   '000009_kept': kept,
   '000010_cell_inline': cellInline,
+  '000011_aggregation': aggregation,
   '000012_negatives': negatives,
 };
 

@@ -120,6 +120,15 @@ create table cell_group (
   constraint cell_group_pkey PRIMARY KEY (sweep_no, group_no),
   constraint cell_group_of_sweep FOREIGN KEY (sweep_no) REFERENCES sweep(sweep_no)
 );
+create table cell_stage (
+  sweep_no integer not null,
+  cell_no integer not null,
+  stage text not null,
+  version text not null,
+  inputs text not null,
+  computed_at timestamp with time zone not null default clock_timestamp(),
+  constraint cell_stage_pkey PRIMARY KEY (sweep_no, cell_no, stage)
+);
 create table cell_stats (
   sweep_no integer not null,
   cell_no integer not null,
@@ -183,27 +192,6 @@ create table kept (
   kv_heads smallint not null,
   bitmap bytea not null,
   constraint kept_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep)
-);
-create table length_shift (
-  sweep_no integer not null,
-  cell_no integer not null,
-  sample_idx integer not null,
-  rep smallint not null,
-  base_sweep_no integer not null,
-  base_cell_no integer not null,
-  l_base integer not null,
-  l_comp integer not null,
-  d double precision,
-  d_lo double precision,
-  d_hi double precision,
-  censor text not null,
-  same boolean not null,
-  first_diff integer,
-  stop_missed boolean not null,
-  stop_early boolean not null,
-  beyond_noise boolean,
-  constraint length_shift_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep),
-  constraint length_shift_censor_known CHECK (censor = ANY (ARRAY['none'::text, 'comp'::text, 'base'::text, 'both'::text]))
 );
 create table model (
   sha bytea not null,
@@ -275,6 +263,18 @@ create table output (
   constraint output_pkey PRIMARY KEY (sha),
   constraint output_has_one_place CHECK (num_nonnulls(bytes, uri) = 1)
 );
+create table output_diff (
+  sweep_no integer not null,
+  cell_no integer not null,
+  sample_idx integer not null,
+  base_sweep_no integer not null,
+  base_cell_no integer not null,
+  first_diff integer not null,
+  rep smallint not null,
+  stop_missed boolean not null,
+  stop_early boolean not null,
+  constraint output_diff_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep)
+);
 create table prompt (
   prompt_set bytea not null,
   idx integer not null,
@@ -343,6 +343,7 @@ create table score (
   scorer_version text not null,
   score double precision not null,
   ref_index integer,
+  extra jsonb,
   constraint score_pkey PRIMARY KEY (sweep_no, cell_no, sample_idx, rep, metric, variant),
   constraint score_is_a_share CHECK (score >= 0::double precision AND score <= 1::double precision)
 );
@@ -622,40 +623,26 @@ create view kv.e2e_latency (cell_key, baseline_cell_key, compressor, label, prom
      JOIN prompt p ON p.prompt_set = c.prompt_set AND p.idx = c.sample_idx
   WHERE c.compressed AND c.noise_kind IS NULL;
 create view kv.e2e_latency_summary (cell_key, baseline_cell_key, compressor, label, batch_size, n, x_tokens_faster, y_answers_longer, service_ratio, prefill_ratio, base_decode_share, share_slower, share_paradox, ratio_p50, ratio_p95) as
- WITH summed AS (
-         SELECT e2e_latency.cell_key,
-            e2e_latency.baseline_cell_key,
-            count(e2e_latency.time_ratio) AS n,
-            sum(e2e_latency.prefill_ms) AS pc,
-            sum(e2e_latency.base_prefill_ms) AS pb,
-            sum(e2e_latency.decode_ms) AS dc,
-            sum(e2e_latency.base_decode_ms) AS db,
-            sum(e2e_latency.steps)::double precision AS sc,
-            sum(e2e_latency.base_steps)::double precision AS sb,
-            avg((e2e_latency.time_ratio > 1::double precision)::integer)::double precision AS slower,
-            avg(e2e_latency.paradox::integer)::double precision AS paradox,
-            percentile_cont(ARRAY[0.5, 0.95]::double precision[]) WITHIN GROUP (ORDER BY e2e_latency.time_ratio) AS q
-           FROM kv.e2e_latency
-          WHERE e2e_latency.time_ratio IS NOT NULL
-          GROUP BY e2e_latency.cell_key, e2e_latency.baseline_cell_key
-        )
- SELECT t.cell_key,
-    t.baseline_cell_key,
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
     r.label,
     r.batch AS batch_size,
-    t.n,
-    t.sc / NULLIF(t.dc, 0::double precision) / NULLIF(t.sb / NULLIF(t.db, 0::double precision), 0::double precision) AS x_tokens_faster,
-    t.sc / NULLIF(t.sb, 0::double precision) AS y_answers_longer,
-    (t.pc + t.dc) / NULLIF(t.pb + t.db, 0::double precision) AS service_ratio,
-    t.pc / NULLIF(t.pb, 0::double precision) AS prefill_ratio,
-    t.db / NULLIF(t.pb + t.db, 0::double precision) AS base_decode_share,
-    t.slower AS share_slower,
-    t.paradox AS share_paradox,
-    t.q[1] AS ratio_p50,
-    t.q[2] AS ratio_p95
-   FROM summed t
-     JOIN newest_run r ON r.key = decode(t.cell_key, 'hex'::text);
+    m."nTimed" AS n,
+    m."stepsComp" / NULLIF(m."decodeCompMs", 0::double precision) / NULLIF(m."stepsBase" / NULLIF(m."decodeBaseMs", 0::double precision), 0::double precision) AS x_tokens_faster,
+    m."stepsComp" / NULLIF(m."stepsBase", 0::double precision) AS y_answers_longer,
+    (m."prefillCompMs" + m."decodeCompMs") / NULLIF(m."prefillBaseMs" + m."decodeBaseMs", 0::double precision) AS service_ratio,
+    m."prefillCompMs" / NULLIF(m."prefillBaseMs", 0::double precision) AS prefill_ratio,
+    m."decodeBaseMs" / NULLIF(m."prefillBaseMs" + m."decodeBaseMs", 0::double precision) AS base_decode_share,
+    m.slower::double precision / m."nTimed"::double precision AS share_slower,
+    m.paradox::double precision / m."nTimed"::double precision AS share_paradox,
+    (m.exact ->> 'ratioP50'::text)::double precision AS ratio_p50,
+    (m.exact ->> 'ratioP95'::text)::double precision AS ratio_p95
+   FROM newest_run r
+     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
+     CROSS JOIN LATERAL jsonb_to_record(t.stats) m("nTimed" integer, "prefillBaseMs" double precision, "prefillCompMs" double precision, "decodeBaseMs" double precision, "decodeCompMs" double precision, "stepsBase" double precision, "stepsComp" double precision, slower integer, paradox integer, exact jsonb)
+  WHERE r.workload = 'generate'::text AND r.noise_kind IS NULL AND not_inert(r.compressor, r.summary) AND m."nTimed" > 0;
 create view kv.estimates (cell_key, statistic, value, lo, hi, p, n, n_clusters, b, seed, version) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     e.statistic,
@@ -690,6 +677,14 @@ create view kv.kept (cell_key, prompt_key, replicate, layer, kv_head, seen, kept
      CROSS JOIN LATERAL ( SELECT SUBSTRING(k.bitmap FROM 1 + (l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8) FOR (k.seen + 7) / 8) AS bits
          OFFSET 0) b;
 create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noise_kind, dataset, task_type, prompt_key, replicate, l_base, l_comp, d, d_lo, d_hi, censor, same, first_diff, stop_missed, stop_early, beyond_noise) as
+ WITH floor AS (
+         SELECT DISTINCT ON (n.baseline_key) n.baseline_key,
+            (t.stats #>> '{exact,absD95}'::text[])::double precision AS d95
+           FROM newest_run n
+             JOIN cell_stats t ON t.sweep_no = n.sweep_no AND t.cell_no = n.cell_no AND t.task_type = ''::text
+          WHERE (n.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n.compressor = 'none'::text
+          ORDER BY n.baseline_key, (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n.noise_kind)), n.noise_no
+        )
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -698,146 +693,117 @@ create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noi
     r.dataset,
     p.task_type,
     p.key AS prompt_key,
-    l.rep::integer AS replicate,
-    l.l_base,
-    l.l_comp,
-    l.d,
-    l.d_lo,
-    l.d_hi,
-    l.censor,
-    l.same,
-    l.first_diff,
-    l.stop_missed,
-    l.stop_early,
-    l.beyond_noise
+    y.rep::integer AS replicate,
+    x.new_tokens AS l_base,
+    y.new_tokens AS l_comp,
+    d.d,
+        CASE
+            WHEN (y.finish = ANY (ARRAY[1, 2])) AND d.d IS NOT NULL THEN '-Infinity'::double precision
+            ELSE d.d
+        END AS d_lo,
+        CASE
+            WHEN (x.finish = ANY (ARRAY[1, 2])) AND d.d IS NOT NULL THEN 1::double precision
+            ELSE d.d
+        END AS d_hi,
+        CASE
+            WHEN x.finish = ANY (ARRAY[1, 2]) THEN
+            CASE
+                WHEN y.finish = ANY (ARRAY[1, 2]) THEN 'both'::text
+                ELSE 'base'::text
+            END
+            WHEN y.finish = ANY (ARRAY[1, 2]) THEN 'comp'::text
+            ELSE 'none'::text
+        END AS censor,
+    NOT x.out_sha IS DISTINCT FROM y.out_sha AS same,
+    o.first_diff,
+    COALESCE(o.stop_missed, false) AS stop_missed,
+    COALESCE(o.stop_early, false) AS stop_early,
+        CASE
+            WHEN r.noise_kind IS NULL THEN abs(d.d) > f.d95
+            ELSE NULL::boolean
+        END AS beyond_noise
    FROM newest_run r
-     JOIN length_shift l USING (sweep_no, cell_no)
-     JOIN cell b ON b.sweep_no = l.base_sweep_no AND b.cell_no = l.base_cell_no
-     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = l.sample_idx
-  WHERE not_inert(r.compressor, r.summary) IS NOT FALSE;
-create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, n, n_undefined, n_missing, n_mismatch, share_gt50, share_longer50, share_longer50_lo, share_longer50_hi, share_shorter50, share_same, share_near, q05, q25, q50, q75, q95, ratio_of_means, geo_ratio, median_ratio, censored_base, censored_comp, noise_longer50, excess_longer50, excess_p) as
- WITH shares AS (
-         SELECT l.cell_key,
-            l.baseline_cell_key,
-            l.noise_kind,
-            count(l.d) AS n,
-            count(*) - count(l.d) AS n_undefined,
-            avg((abs(l.d) > 0.5::double precision)::integer)::double precision AS share_gt50,
-            avg((l.d <= '-0.5'::numeric::double precision)::integer)::double precision AS share_longer50,
-            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_hi <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_lo,
-            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_lo <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_hi,
-            avg((l.d >= 0.5::double precision)::integer)::double precision AS share_shorter50,
-            avg(l.same::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS share_same,
-            avg((abs(l.d) <= 0.05::double precision)::integer)::double precision AS share_near,
-            percentile_cont(ARRAY[0.05, 0.25, 0.5, 0.75, 0.95]::double precision[]) WITHIN GROUP (ORDER BY l.d) AS q,
-            percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (abs(l.d))) AS abs_d95,
-            sum(l.l_comp) FILTER (WHERE l.d IS NOT NULL)::double precision / NULLIF(sum(l.l_base) FILTER (WHERE l.d IS NOT NULL), 0)::double precision AS ratio_of_means,
-            exp(avg(ln(l.l_comp::double precision / l.l_base::double precision)) FILTER (WHERE l.l_comp > 0 AND l.l_base > 0)) AS geo_ratio,
-            avg((l.censor = ANY (ARRAY['base'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_base,
-            avg((l.censor = ANY (ARRAY['comp'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_comp
-           FROM kv.length_shift l
-          GROUP BY l.cell_key, l.baseline_cell_key, l.noise_kind
-        ), noise AS (
-         SELECT shares.baseline_cell_key,
-            sum(shares.share_longer50 * shares.n::double precision) / NULLIF(sum(shares.n), 0::numeric)::double precision AS longer50
-           FROM shares
-          WHERE shares.noise_kind <> 'rerun'::text
-          GROUP BY shares.baseline_cell_key
+     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN sample y ON y.sweep_no = r.sweep_no AND y.cell_no = r.cell_no
+     JOIN sample x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = y.sample_idx AND x.rep = y.rep
+     CROSS JOIN LATERAL ( SELECT (x.new_tokens - y.new_tokens)::double precision / NULLIF(x.new_tokens, 0)::double precision AS d) d
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = y.sample_idx
+     LEFT JOIN output_diff o ON o.sweep_no = y.sweep_no AND o.cell_no = y.cell_no AND o.sample_idx = y.sample_idx AND o.rep = y.rep AND o.base_sweep_no = b.sweep_no AND o.base_cell_no = b.cell_no AND x.out_sha <> y.out_sha
+     LEFT JOIN floor f ON f.baseline_key = r.baseline_key
+  WHERE r.workload = 'generate'::text AND not_inert(r.compressor, r.summary) IS NOT FALSE AND x.finish <> 3 AND y.finish <> 3 AND (x.prompt_sha = y.prompt_sha) IS NOT FALSE;
+create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, n, n_undefined, n_missing, n_mismatch, share_gt50, share_longer50, share_longer50_lo, share_longer50_hi, share_shorter50, share_same, share_near, q05, q25, q50, q75, q95, ratio_of_means, geo_ratio, median_ratio, censored_base, censored_comp, noise_longer50, excess_longer50, excess_p, share_gt50_lo, share_gt50_hi, share_shorter50_lo, share_shorter50_hi, q01, q99, iqr, mean_of_ratios, noise_gt50, excess_gt50, excess_gt50_p, noise_shorter50, excess_shorter50, excess_shorter50_p, noise_d95, histogram, median_km, base_median_km) as
+ WITH noise AS (
+         SELECT n_1.baseline_key,
+            sum(m_1.n) AS n,
+            sum(m_1.gt50) AS gt50,
+            sum(m_1.longer50) AS longer50,
+            sum(m_1.shorter50) AS shorter50,
+            (array_agg((m_1.exact ->> 'absD95'::text)::double precision ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n_1.noise_kind)), n_1.noise_no))[1] AS d95
+           FROM newest_run n_1
+             JOIN cell_stats t_1 ON t_1.sweep_no = n_1.sweep_no AND t_1.cell_no = n_1.cell_no AND t_1.task_type = ''::text
+             CROSS JOIN LATERAL jsonb_to_record(t_1.stats) m_1(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
+          WHERE (n_1.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n_1.compressor = 'none'::text
+          GROUP BY n_1.baseline_key
         )
- SELECT s.cell_key,
-    s.baseline_cell_key,
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
     r.label,
     r.batch AS batch_size,
     r.dataset,
-    s.n,
-    s.n_undefined,
-    m.missing AS n_missing,
-    m.mismatch AS n_mismatch,
-    s.share_gt50,
-    s.share_longer50,
-    s.share_longer50_lo,
-    s.share_longer50_hi,
-    s.share_shorter50,
-    s.share_same,
-    s.share_near,
-    s.q[1] AS q05,
-    s.q[2] AS q25,
-    s.q[3] AS q50,
-    s.q[4] AS q75,
-    s.q[5] AS q95,
-    s.ratio_of_means,
-    s.geo_ratio,
-    1::double precision - s.q[3] AS median_ratio,
-    s.censored_base,
-    s.censored_comp,
-    n.longer50 AS noise_longer50,
-    s.share_longer50 - n.longer50 AS excess_longer50,
-    e.p AS excess_p
-   FROM shares s
-     JOIN newest_run r ON r.key = decode(s.cell_key, 'hex'::text)
-     JOIN newest_run b ON b.key = decode(s.baseline_cell_key, 'hex'::text)
-     LEFT JOIN noise n ON n.baseline_cell_key = s.baseline_cell_key
-     LEFT JOIN estimate e ON e.sweep_no = r.sweep_no AND e.cell_no = r.cell_no AND e.statistic = 'excess_share_longer50'::text
-     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE x.finish IS NULL OR y.finish IS NULL OR x.finish = 3 OR y.finish = 3) AS missing,
-            count(*) FILTER (WHERE x.finish <> 3 AND y.finish <> 3 AND x.prompt_sha <> y.prompt_sha) AS mismatch
-           FROM ( SELECT sample.sweep_no,
-                    sample.cell_no,
-                    sample.sample_idx,
-                    sample.rep,
-                    sample.finish,
-                    sample.truncated,
-                    sample.seed,
-                    sample.prompt_tokens_raw,
-                    sample.prompt_tokens,
-                    sample.new_tokens,
-                    sample.stop_id,
-                    sample.seen,
-                    sample.kept_min,
-                    sample.kept_max,
-                    sample.kept_mean,
-                    sample.queue_us,
-                    sample.prefill_us,
-                    sample.decode_us,
-                    sample.bytes_end,
-                    sample.bytes_peak,
-                    sample.bytes_f16,
-                    sample.prompt_sha,
-                    sample.out_sha,
-                    sample.text_sha,
-                    sample.error_kind,
-                    sample.extra
-                   FROM sample
-                  WHERE sample.sweep_no = b.sweep_no AND sample.cell_no = b.cell_no) x
-             FULL JOIN ( SELECT sample.sweep_no,
-                    sample.cell_no,
-                    sample.sample_idx,
-                    sample.rep,
-                    sample.finish,
-                    sample.truncated,
-                    sample.seed,
-                    sample.prompt_tokens_raw,
-                    sample.prompt_tokens,
-                    sample.new_tokens,
-                    sample.stop_id,
-                    sample.seen,
-                    sample.kept_min,
-                    sample.kept_max,
-                    sample.kept_mean,
-                    sample.queue_us,
-                    sample.prefill_us,
-                    sample.decode_us,
-                    sample.bytes_end,
-                    sample.bytes_peak,
-                    sample.bytes_f16,
-                    sample.prompt_sha,
-                    sample.out_sha,
-                    sample.text_sha,
-                    sample.error_kind,
-                    sample.extra
-                   FROM sample
-                  WHERE sample.sweep_no = r.sweep_no AND sample.cell_no = r.cell_no) y ON y.sample_idx = x.sample_idx AND y.rep = x.rep) m ON true
-  WHERE s.noise_kind IS NULL;
+    m.n,
+    m."nUndefined" AS n_undefined,
+    m."nMissing" AS n_missing,
+    m."nMismatch" AS n_mismatch,
+    m.gt50::double precision / NULLIF(m.n, 0)::double precision AS share_gt50,
+    m.longer50::double precision / NULLIF(m.n, 0)::double precision AS share_longer50,
+    m."longer50Certain"::double precision / NULLIF(m.n, 0)::double precision AS share_longer50_lo,
+    m."longer50Possible"::double precision / NULLIF(m.n, 0)::double precision AS share_longer50_hi,
+    m.shorter50::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50,
+    m.same::double precision / NULLIF(m.n, 0)::double precision AS share_same,
+    m.near::double precision / NULLIF(m.n, 0)::double precision AS share_near,
+    (m.exact #>> '{quantiles,1}'::text[])::double precision AS q05,
+    (m.exact #>> '{quantiles,2}'::text[])::double precision AS q25,
+    (m.exact #>> '{quantiles,3}'::text[])::double precision AS q50,
+    (m.exact #>> '{quantiles,4}'::text[])::double precision AS q75,
+    (m.exact #>> '{quantiles,5}'::text[])::double precision AS q95,
+    m."sumComp" / NULLIF(m."sumBase", 0::double precision) AS ratio_of_means,
+    exp(m."sumLogRatio" / NULLIF(m."nLogRatio", 0)::double precision) AS geo_ratio,
+    1::double precision - ((m.exact #>> '{quantiles,3}'::text[])::double precision) AS median_ratio,
+    m."censoredBase"::double precision / NULLIF(m.n, 0)::double precision AS censored_base,
+    m."censoredComp"::double precision / NULLIF(m.n, 0)::double precision AS censored_comp,
+    n.longer50::double precision / NULLIF(n.n, 0)::double precision AS noise_longer50,
+    m.longer50::double precision / NULLIF(m.n, 0)::double precision - n.longer50::double precision / NULLIF(n.n, 0)::double precision AS excess_longer50,
+    longer.p AS excess_p,
+    m."gt50Certain"::double precision / NULLIF(m.n, 0)::double precision AS share_gt50_lo,
+    m."gt50Possible"::double precision / NULLIF(m.n, 0)::double precision AS share_gt50_hi,
+    m."shorter50Certain"::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50_lo,
+    m."shorter50Possible"::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50_hi,
+    (m.exact #>> '{quantiles,0}'::text[])::double precision AS q01,
+    (m.exact #>> '{quantiles,6}'::text[])::double precision AS q99,
+    ((m.exact #>> '{quantiles,4}'::text[])::double precision) - ((m.exact #>> '{quantiles,2}'::text[])::double precision) AS iqr,
+    1::double precision - m."sumD" / NULLIF(m.n, 0)::double precision AS mean_of_ratios,
+    n.gt50::double precision / NULLIF(n.n, 0)::double precision AS noise_gt50,
+    m.gt50::double precision / NULLIF(m.n, 0)::double precision - n.gt50::double precision / NULLIF(n.n, 0)::double precision AS excess_gt50,
+    gt.p AS excess_gt50_p,
+    n.shorter50::double precision / NULLIF(n.n, 0)::double precision AS noise_shorter50,
+    m.shorter50::double precision / NULLIF(m.n, 0)::double precision - n.shorter50::double precision / NULLIF(n.n, 0)::double precision AS excess_shorter50,
+    shorter.p AS excess_shorter50_p,
+    n.d95 AS noise_d95,
+    ARRAY( SELECT v.value::integer AS v
+           FROM jsonb_array_elements_text(t.stats -> 'histogram'::text) v(value)) AS histogram,
+    (t.stats #>> '{own,medianKm}'::text[])::double precision AS median_km,
+    (u.stats #>> '{own,medianKm}'::text[])::double precision AS base_median_km
+   FROM newest_run r
+     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
+     CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
+     LEFT JOIN cell_stats u ON u.sweep_no = b.sweep_no AND u.cell_no = b.cell_no AND u.task_type = ''::text
+     LEFT JOIN noise n ON n.baseline_key = r.baseline_key
+     LEFT JOIN estimate longer ON longer.sweep_no = r.sweep_no AND longer.cell_no = r.cell_no AND longer.statistic = 'excess_share_longer50'::text
+     LEFT JOIN estimate gt ON gt.sweep_no = r.sweep_no AND gt.cell_no = r.cell_no AND gt.statistic = 'excess_share_gt50'::text
+     LEFT JOIN estimate shorter ON shorter.sweep_no = r.sweep_no AND shorter.cell_no = r.cell_no AND shorter.statistic = 'excess_share_shorter50'::text
+  WHERE r.workload = 'generate'::text AND r.noise_kind IS NULL AND not_inert(r.compressor, r.summary) AND m.n IS NOT NULL;
 create view kv.negative_pairs (cell_key, baseline_cell_key, compressor, label, batch_size, noise_kind, dataset, task_type, prompt_key, replicate, metric, variant, base_score, score, median, mean, weight, base_min, base_max, base_mean, score_max, robust_median, robust_mean) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
@@ -1020,40 +986,22 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
            FROM generate_series(1, 4) rule(rule),
             generate_series(1, 8) theta(theta)) g
   WHERE not_inert(r.compressor, r.summary) IS NOT FALSE AND r.replicate_of IS NULL;
-create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50) as
- WITH shares AS (
-         SELECT l.cell_key,
-            l.baseline_cell_key,
-            l.noise_kind,
-            count(l.d) AS n,
-            count(*) - count(l.d) AS n_undefined,
-            avg((abs(l.d) > 0.5::double precision)::integer)::double precision AS share_gt50,
-            avg((l.d <= '-0.5'::numeric::double precision)::integer)::double precision AS share_longer50,
-            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_hi <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_lo,
-            count(*) FILTER (WHERE l.d IS NOT NULL AND l.d_lo <= '-0.5'::numeric::double precision)::double precision / NULLIF(count(l.d), 0)::double precision AS share_longer50_hi,
-            avg((l.d >= 0.5::double precision)::integer)::double precision AS share_shorter50,
-            avg(l.same::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS share_same,
-            avg((abs(l.d) <= 0.05::double precision)::integer)::double precision AS share_near,
-            percentile_cont(ARRAY[0.05, 0.25, 0.5, 0.75, 0.95]::double precision[]) WITHIN GROUP (ORDER BY l.d) AS q,
-            percentile_cont(0.95::double precision) WITHIN GROUP (ORDER BY (abs(l.d))) AS abs_d95,
-            sum(l.l_comp) FILTER (WHERE l.d IS NOT NULL)::double precision / NULLIF(sum(l.l_base) FILTER (WHERE l.d IS NOT NULL), 0)::double precision AS ratio_of_means,
-            exp(avg(ln(l.l_comp::double precision / l.l_base::double precision)) FILTER (WHERE l.l_comp > 0 AND l.l_base > 0)) AS geo_ratio,
-            avg((l.censor = ANY (ARRAY['base'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_base,
-            avg((l.censor = ANY (ARRAY['comp'::text, 'both'::text]))::integer) FILTER (WHERE l.d IS NOT NULL)::double precision AS censored_comp
-           FROM kv.length_shift l
-          GROUP BY l.cell_key, l.baseline_cell_key, l.noise_kind
-        )
- SELECT baseline_cell_key,
-    cell_key AS noise_cell_key,
-    noise_kind,
-    n,
-    share_same,
-    abs_d95 AS noise_d95,
-    share_gt50,
-    share_longer50,
-    share_shorter50
-   FROM shares
-  WHERE noise_kind IS NOT NULL;
+create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing) as
+ SELECT encode(b.key, 'hex'::text) AS baseline_cell_key,
+    encode(r.key, 'hex'::text) AS noise_cell_key,
+    r.noise_kind,
+    m.n,
+    m.same::double precision / NULLIF(m.n, 0)::double precision AS share_same,
+    (m.exact ->> 'absD95'::text)::double precision AS noise_d95,
+    m.gt50::double precision / NULLIF(m.n, 0)::double precision AS share_gt50,
+    m.longer50::double precision / NULLIF(m.n, 0)::double precision AS share_longer50,
+    m.shorter50::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50,
+    m."nMissing" AS n_missing
+   FROM newest_run r
+     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
+     CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
+  WHERE r.workload = 'generate'::text AND r.noise_kind IS NOT NULL AND r.compressor = 'none'::text AND m.n IS NOT NULL;
 create view kv.pairs (compressor, label, cell_key, baseline_cell_key) as
  SELECT compressor,
     label,
@@ -1202,7 +1150,7 @@ create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, ba
            FROM scored comp
              JOIN scored base USING (sample_idx, rep, metric, variant)
           WHERE comp.key = r.key AND base.key = b.key AND comp.metric = own.metric AND comp.variant = own.variant) pair ON b.key IS NOT NULL;
-create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metric, variant, scorer_version, score, ref_index) as
+create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metric, variant, scorer_version, score, ref_index, extra) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     p.key AS prompt_key,
     s.rep::integer AS replicate,
@@ -1212,7 +1160,8 @@ create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metr
     s.variant,
     s.scorer_version,
     s.score,
-    s.ref_index
+    s.ref_index,
+    s.extra
    FROM newest_run r
      JOIN score s USING (sweep_no, cell_no)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx;
@@ -1468,7 +1417,7 @@ comment on column kv.e2e_latency.base_tpot_ms is 'decode time per step of the un
 comment on column kv.e2e_latency.l_base is 'tokens of the uncompressed answer';
 comment on column kv.e2e_latency.l_comp is 'tokens of the compressed answer';
 comment on column kv.e2e_latency.paradox is 'tokens came faster and yet the request got slower';
-comment on view kv.e2e_latency_summary is 'One row per compressed cell with pairs. With w the decode share of the baseline: service_ratio = w * y_answers_longer / x_tokens_faster + (1 - w) * prefill_ratio, exactly.';
+comment on view kv.e2e_latency_summary is 'One row per compressed cell with pairs. With w the decode share of the baseline: service_ratio = w * y_answers_longer / x_tokens_faster + (1 - w) * prefill_ratio, exactly. Written by the aggregation of a sweep.';
 comment on column kv.e2e_latency_summary.cell_key is 'key of the compressed cell, hex';
 comment on column kv.e2e_latency_summary.baseline_cell_key is 'key of the baseline, hex';
 comment on column kv.e2e_latency_summary.compressor is 'method, or methods joined by +';
@@ -1505,12 +1454,12 @@ comment on column kv.kept.kv_head is 'kv head, from 0';
 comment on column kv.kept.seen is 'tokens that entered the cache';
 comment on column kv.kept.kept is 'tokens held at the end';
 comment on column kv.kept.positions is 'their positions, ascending';
-comment on view kv.length_shift is 'One row per pair of a baseline sample and a sample of a compressed or a noise cell: D = (l_base - l_comp) / l_base; D < 0 = the compressed answer is longer. Cells whose compressor did not act are left out.';
+comment on view kv.length_shift is 'One row per pair of a baseline sample and a sample of a compressed or a noise cell: D = (l_base - l_comp) / l_base; D < 0 = the compressed answer is longer. Cells whose compressor did not act are left out. D is computed when asked for; where two outputs part comes from the aggregation of the sweep.';
 comment on column kv.length_shift.cell_key is 'key of the compressed (or noise) cell, hex';
 comment on column kv.length_shift.baseline_cell_key is 'key of the baseline, hex';
 comment on column kv.length_shift.compressor is 'method, or methods joined by +; none for a noise cell';
 comment on column kv.length_shift.label is 'short name of the compressor configuration';
-comment on column kv.length_shift.noise_kind is 'kind of the noise cell; null for a compressed one';
+comment on column kv.length_shift.noise_kind is 'kind of the noise cell, or of a replicate of a compressed cell; null for a compressed one';
 comment on column kv.length_shift.dataset is 'data set of the prompt';
 comment on column kv.length_shift.task_type is 'task type of the prompt, if the data set has any';
 comment on column kv.length_shift.prompt_key is 'data set and record id of the prompt';
@@ -1522,11 +1471,11 @@ comment on column kv.length_shift.d_lo is 'least value that the true D can have,
 comment on column kv.length_shift.d_hi is 'greatest value that the true D can have';
 comment on column kv.length_shift.censor is 'which side was cut: none, comp, base, both';
 comment on column kv.length_shift.same is 'token ids are identical';
-comment on column kv.length_shift.first_diff is 'length of the common prefix in tokens; null if identical';
+comment on column kv.length_shift.first_diff is 'length of the common prefix in tokens; null if identical, or not aggregated yet';
 comment on column kv.length_shift.stop_missed is 'the whole uncompressed answer is a proper prefix: the compressed one missed the end';
 comment on column kv.length_shift.stop_early is 'the whole compressed answer is a proper prefix: it ended early';
 comment on column kv.length_shift.beyond_noise is '|D| is over the 95 % quantile of |D| between uncompressed runs; null without a noise cell';
-comment on view kv.length_shift_summary is 'One row per compressed cell with pairs: the distribution of D, its noise floor and the excess over it.';
+comment on view kv.length_shift_summary is 'One row per compressed cell with pairs: the distribution of D, its noise floor and the excess over it. Written by the aggregation of a sweep; replicates of compressed cells are left out.';
 comment on column kv.length_shift_summary.cell_key is 'key of the compressed cell, hex';
 comment on column kv.length_shift_summary.baseline_cell_key is 'key of the baseline, hex';
 comment on column kv.length_shift_summary.compressor is 'method, or methods joined by +';
@@ -1557,6 +1506,24 @@ comment on column kv.length_shift_summary.censored_comp is 'share of compressed 
 comment on column kv.length_shift_summary.noise_longer50 is 'share of D <= -0.5 between uncompressed runs; null if the noise floor was not measured';
 comment on column kv.length_shift_summary.excess_longer50 is 'share_longer50 - noise_longer50';
 comment on column kv.length_shift_summary.excess_p is 'one-sided p value of that excess';
+comment on column kv.length_shift_summary.share_gt50_lo is 'least value of share_gt50, given that answers were cut';
+comment on column kv.length_shift_summary.share_gt50_hi is 'greatest value of share_gt50';
+comment on column kv.length_shift_summary.share_shorter50_lo is 'least value of share_shorter50, given that answers were cut';
+comment on column kv.length_shift_summary.share_shorter50_hi is 'greatest value of share_shorter50';
+comment on column kv.length_shift_summary.q01 is '1 % quantile of D';
+comment on column kv.length_shift_summary.q99 is '99 % quantile of D';
+comment on column kv.length_shift_summary.iqr is 'q75 - q25';
+comment on column kv.length_shift_summary.mean_of_ratios is '1 - mean of D; led by short uncompressed answers';
+comment on column kv.length_shift_summary.noise_gt50 is 'share of |D| > 0.5 between uncompressed runs';
+comment on column kv.length_shift_summary.excess_gt50 is 'share_gt50 - noise_gt50';
+comment on column kv.length_shift_summary.excess_gt50_p is 'one-sided p value of that excess';
+comment on column kv.length_shift_summary.noise_shorter50 is 'share of D >= 0.5 between uncompressed runs';
+comment on column kv.length_shift_summary.excess_shorter50 is 'share_shorter50 - noise_shorter50';
+comment on column kv.length_shift_summary.excess_shorter50_p is 'one-sided p value of that excess';
+comment on column kv.length_shift_summary.noise_d95 is '95 % quantile of |D| between uncompressed runs';
+comment on column kv.length_shift_summary.histogram is 'counts of D: 60 bins of 0.05 from -2 to 1, left-closed, then those below -2';
+comment on column kv.length_shift_summary.median_km is 'median length of the compressed answers by Kaplan and Meier; null = beyond the cap';
+comment on column kv.length_shift_summary.base_median_km is 'the same of the uncompressed answers';
 comment on view kv.negative_pairs is 'One row per scored pair of a baseline sample and a sample of a compressed or a noise cell: both scores, the thresholds of the baseline, and what replicates say. Inert cells and replicates of compressed cells are left out.';
 comment on column kv.negative_pairs.cell_key is 'key of the compressed (or noise) cell, hex';
 comment on column kv.negative_pairs.baseline_cell_key is 'key of the baseline, hex';
@@ -1651,7 +1618,7 @@ comment on column kv.negatives_summary.mean_base is 'mean uncompressed score of 
 comment on column kv.negatives_summary.mean_score is 'mean compressed score of the negatives';
 comment on column kv.negatives_summary.base_runs is 'uncompressed runs of each prompt';
 comment on column kv.negatives_summary.runs is 'compressed runs of each prompt';
-comment on view kv.noise_floor is 'One row per (baseline, noise cell): what a length difference means without a compressor.';
+comment on view kv.noise_floor is 'One row per (baseline, noise cell): what a length difference means without a compressor. Written by the aggregation of a sweep.';
 comment on column kv.noise_floor.baseline_cell_key is 'key of the baseline, hex';
 comment on column kv.noise_floor.noise_cell_key is 'key of the noise cell, hex';
 comment on column kv.noise_floor.noise_kind is 'what was changed: seed, batch, backend, or rerun (nothing: a check, any difference is a bug)';
@@ -1661,6 +1628,7 @@ comment on column kv.noise_floor.noise_d95 is '95 % quantile of |D|';
 comment on column kv.noise_floor.share_gt50 is 'share of |D| > 0.5';
 comment on column kv.noise_floor.share_longer50 is 'share of D <= -0.5';
 comment on column kv.noise_floor.share_shorter50 is 'share of D >= 0.5';
+comment on column kv.noise_floor.n_missing is 'pairs with an errored or missing side, left out';
 comment on view kv.pairs is 'One row per compressed cell that is done and whose compressor acted, with its baseline. Replicates of compressed cells are left out.';
 comment on column kv.pairs.compressor is 'method, or methods joined by +';
 comment on column kv.pairs.label is 'short name of the compressor configuration';
@@ -1742,6 +1710,7 @@ comment on column kv.scores.variant is 'variant of the metric, empty if it has o
 comment on column kv.scores.scorer_version is 'version of the code that computed it';
 comment on column kv.scores.score is 'from 0 to 1';
 comment on column kv.scores.ref_index is 'index of the reference that won; null if the references are one answer together';
+comment on column kv.scores.extra is 'what explains a score, such as {"longPair": true}; mostly null';
 comment on view kv.throughput is 'One row per (done cell of workload throughput, phase). Speed-ups are null for inert cells.';
 comment on column kv.throughput.cell_key is 'key of the cell, hex';
 comment on column kv.throughput.model is 'name of the model';
