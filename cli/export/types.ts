@@ -22,7 +22,6 @@ const optional = (element: Omit<SchemaElement, 'name' | 'repetition_type'>) => (
   { ...element, name, repetition_type: 'OPTIONAL' } as SchemaElement,
 ];
 const same = (text: string) => text;
-const utf8 = (text: string) => Buffer.from(text, 'utf8');
 
 const STRING: ValueType = {
   csv: same,
@@ -53,9 +52,10 @@ const BOOLEAN: ValueType = {
 const JSON_TEXT: ValueType = {
   csv: same,
   json: same,
-  // As bytes: parsed and written anew, integers beyond 2^53 would change.
-  parquet: utf8,
-  schema: optional({ type: 'BYTE_ARRAY', logical_type: { type: 'JSON' } }),
+  // As text: the writer would parse and write it anew, which changes integers beyond 2^53; and a column of logical type JSON
+  // alone is bytes to DuckDB.
+  parquet: same,
+  schema: STRING.schema,
 };
 
 /** `2026-11-25 21:30:00.123456+00` -> `2026-11-25T21:30:00.123456Z`; the session's zone is UTC. */
