@@ -236,3 +236,15 @@ test('a replicate of a compressed cell names the cell that it repeats', async ()
     ),
   ).toEqual([{ of: cell.key, base: base.key, is_baseline: false, noise_kind: 'batch', noise_no: 1 }]);
 });
+
+test('throughput points of a group run in an order of their own, the same for the same sweep; other cells stay', async () => {
+  const workload = { throughput: { prompt_tokens: 8, new_tokens: 8, warmup: 0, repeats: 5, seed: 1 } };
+  const points = Array.from({ length: 8 }, (_, i) =>
+    cellPlan(`order ${i}`, { workload, prompts: null, label: `p${i}` }),
+  );
+  const [first, last] = [cellPlan('order first', { label: 'first' }), cellPlan('order last', { label: 'last' })];
+  const { sweepNo } = await insertPlan(database.db, sweepPlan('order', [[first, ...points, last]]));
+  const labels = (await readCells(database.db, sweepNo)).map((cell) => cell.label);
+  // Key kvsweep-order-1|order|0: SplitMix64 of the design written anew in Python (sha256, 64-bit wrap-around, Fisher-Yates)
+  expect(labels).toEqual(['first', 'p0', 'p1', 'p6', 'p2', 'p5', 'p4', 'p7', 'p3', 'last']);
+});

@@ -3,6 +3,7 @@
  * same plan again attaches; a superset adds its cells; anything else is refused with what changed.
  */
 import { sql } from 'kysely';
+import { SplitMix64 } from '../../analysis/random.ts';
 import type { CellPlan, GroupPlan, SweepPlan } from '../../workflows/plan.ts';
 import { type Db, query } from '../database.ts';
 import { fromHex, toJsonb } from './bytes.ts';
@@ -47,7 +48,7 @@ export async function insertPlan(db: Db, plan: SweepPlan, options: InsertOptions
     const groups = plan.groups
       .map((group) => ({ ...group, cells: group.cells.filter((cell) => !known.has(cell.key)) }))
       .filter((group) => group.cells.length > 0);
-    const added = await insertGroups(trx, sweepNo, groups);
+    const added = await insertGroups(trx, sweepNo, plan.id, groups);
     if (stored !== null && added > 0) await amendSweep(trx, stored, plan, added, options.user ?? 'kvsweep');
     const reused = options.fresh ? 0 : await reuseFinished(trx, sweepNo);
     return { sweepNo, sweepId: plan.id, added, reused, attached: stored !== null };
@@ -120,7 +121,16 @@ async function amendSweep(db: Db, stored: StoredPlan, plan: SweepPlan, added: nu
   );
 }
 
-async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[]): Promise<number> {
+/**
+ * The order in which a group's throughput points run: shuffled among their places, so that a machine that warms up does not
+ * favour whatever the spec names first. Other cells stay where they are: their pairs are to be complete early.
+ */
+function runningOrder(cells: readonly CellPlan[], key: string): CellPlan[] {
+  const points = SplitMix64.fromKey(key).shuffle(cells.filter((cell) => cell.workload === 'throughput'));
+  return cells.map((cell) => (cell.workload === 'throughput' ? points.shift()! : cell));
+}
+
+async function insertGroups(db: Db, sweepNo: number, sweepId: string, groups: readonly GroupPlan[]): Promise<number> {
   const [next] = await query<{ group: number; cell: number }>(
     db,
     `select coalesce((select max(group_no) + 1 from cell_group where sweep_no = $1), 0) as "group",
@@ -143,7 +153,9 @@ async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[
       numbered.map((group) => group.estMs),
     ],
   );
-  const cells = numbered.flatMap((group) => group.cells.map((cell) => ({ cell, groupNo: group.groupNo })));
+  const cells = numbered.flatMap(({ groupNo, cells }) =>
+    runningOrder(cells, `kvsweep-order-1|${sweepId}|${groupNo}`).map((cell) => ({ cell, groupNo })),
+  );
   for (let at = 0; at < cells.length; at += ROWS_PER_STATEMENT) {
     const rows = cells
       .slice(at, at + ROWS_PER_STATEMENT)
