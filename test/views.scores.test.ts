@@ -16,7 +16,7 @@ const prompts: PromptSetPlan = {
   ...promptSet(4, 'codes'),
   prompts: promptSet(4, 'codes').prompts.map((p, i) => ({
     ...p,
-    ...(i < 3 ? { metric: i === 2 ? 'rouge_l' : 'string_all', references: i === 1 ? ['11', '22'] : ['77'] } : {}),
+    ...(i < 3 ? { metric: i === 2 ? 'bleu' : 'string_all', references: i === 1 ? ['11', '22'] : ['77'] } : {}),
     taskType: 'retrieval',
   })),
 };

@@ -37,15 +37,16 @@ export async function aggregateSweep(
   return { cells: touched.size };
 }
 
-/** One stage over the cells that it is stale for; returns them. */
+/** One stage over the cells that it is stale for (of those that `choose` lets through); returns them. */
 export async function runStage(
   db: Db,
   sweepNo: number,
   stage: Stage,
   heartbeat: (stage: string, done: number, total: number) => void = () => {},
   options: AggregateOptions = {},
+  choose: (cell: StaleCell) => boolean = () => true,
 ): Promise<StaleCell[]> {
-  const cells = await staleCells(db, sweepNo, stage);
+  const cells = (await staleCells(db, sweepNo, stage)).filter(choose);
   const batches = batchesOf(cells, stage.batchSamples);
   let done = 0;
   const breathe = async () => {
