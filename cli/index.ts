@@ -10,10 +10,12 @@ import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { exportCommand } from './export.ts';
+import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
 import { models } from './models.ts';
+import { negatives } from './negatives.ts';
 import { nodes } from './nodes.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -42,6 +44,8 @@ export const COMMANDS: readonly Command[] = [
   schema,
   exportCommand,
   report,
+  negatives,
+  importScores,
   models,
   datasets,
   compressors,
