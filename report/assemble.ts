@@ -62,6 +62,7 @@ export function assembleGeneration(
     baselines: byBatch(baselines).map((cell) => baselineFacts(cell, noiseCells(cells, cell.key))),
     lengths: adjust(lengths),
     latencies: compressed.flatMap(latencyEntry),
+    ownLargest: [],
     caches: [...baselines, ...compressed].flatMap((cell) =>
       cell.cache ? [{ ...cell.cache, label: cell.label, batch: cell.batch, inert: cell.inert }] : [],
     ),
@@ -99,6 +100,7 @@ function noiseFloor(cells: readonly GenerateCell[]): NoiseFloor | null {
     d95: noiseD95(rows)!,
     gt50: summary.gt50!.value,
     longer50: summary.longer50!.value,
+    shorter50: summary.shorter50!.value,
     ds: rows.map((row) => row.d),
     histogram: lengthHistogram(rows),
   };
@@ -143,6 +145,7 @@ function lengthEntry(group: readonly GenerateCell[], noise: NoiseFloor | null): 
     ds: rows.map((row) => row.d),
     histogram: lengthHistogram(rows),
     noise,
+    tasks: [],
   };
 }
 

@@ -3,18 +3,19 @@ import type { Db } from '../activities/database.ts';
 import { readFailures, readProgress, readSweep } from '../activities/ledger.ts';
 import type { PairTimes } from '../analysis/latency.ts';
 import { assembleGeneration, type GenerateCell, type JudgedShift, pickStories } from './assemble.ts';
-import type {
-  Estimated,
-  EstimateName,
-  GenerationSetting,
-  InertEntry,
-  MemoryEntry,
-  PerplexityRow,
-  ReportModel,
-  ScoreEntry,
-  Story,
-  SweepFacts,
-  ThroughputSetting,
+import {
+  type Estimated,
+  type EstimateName,
+  type GenerationSetting,
+  type InertEntry,
+  type MemoryEntry,
+  type PerplexityRow,
+  REPORT_SCHEMA,
+  type ReportModel,
+  type ScoreEntry,
+  type Story,
+  type SweepFacts,
+  type ThroughputSetting,
 } from './model.ts';
 import { provenanceOf } from './provenance-data.ts';
 import type { CellLine } from './queries.ts';
@@ -25,6 +26,7 @@ export async function readReport(db: Db, sweepId: string): Promise<ReportModel> 
   const lines = await queries.cellLines(db, sweepId);
   const done = lines.filter((line) => line.status === 'done');
   return {
+    schema: REPORT_SCHEMA,
     sweep: await sweepFacts(db, sweepId),
     generations: await generations(
       db,
@@ -50,6 +52,8 @@ export async function readReport(db: Db, sweepId: string): Promise<ReportModel> 
       db,
       done.filter((line) => line.compressed === false),
     ),
+    negatives: [],
+    kept: [],
     provenance: await provenanceOf(db, sweep, done),
   };
 }
@@ -333,6 +337,8 @@ async function throughputs(db: Db, lines: readonly CellLine[]): Promise<Throughp
         drift: r.drift,
         inert: l.compressed === false,
         sSame: l.is_baseline ? null : r.s_same,
+        own: null,
+        boundMs: null,
         ofBound: r.of_bound,
         bytesEnd: r.bytes_end,
       })),

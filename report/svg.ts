@@ -1,6 +1,7 @@
 /** A Vega-Lite spec to SVG text: no browser, no canvas, no network. */
 import { loader, None, parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { escapeHtml } from './markup.ts';
 
 /** @param label read out instead of the picture */
 export async function toSvg(spec: TopLevelSpec, label: string): Promise<string> {
@@ -15,13 +16,13 @@ export async function toSvg(spec: TopLevelSpec, label: string): Promise<string> 
   try {
     const svg = await view.toSVG();
     if (asked.length > 0) throw new Error(`a chart of the report asked for ${asked[0]}; charts carry their data`);
-    return svg.replace(/^<svg /, `<svg role="img" aria-label="${escapeHtml(label)}" `);
+    return lean(svg).replace(/^<svg /, `<svg role="img" aria-label="${escapeHtml(label)}" `);
   } finally {
     view.finalize();
   }
 }
 
-export function escapeHtml(text: string): string {
-  const names: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-  return text.replace(/[&<>"']/g, (c) => names[c]!);
+/** Vega writes coordinates of 15 digits and ids that repeat from chart to chart; neither is seen. */
+function lean(svg: string): string {
+  return svg.replace(/-?\d+\.\d{3,}/g, (n) => String(Math.round(Number(n) * 100) / 100));
 }

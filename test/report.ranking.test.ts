@@ -85,6 +85,8 @@ function family(rows: readonly Made[]): ReportModel {
     noisy: false,
     drift: null,
     sSame: r.label === 'none' ? null : (r.sSame ?? null),
+    own: null,
+    boundMs: null,
     ofBound: null,
     bytesEnd: null,
   });
