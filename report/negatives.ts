@@ -1,7 +1,7 @@
 /** Negative samples of a report: sums over data sets, with the words that the design prescribes. Pure. */
 import { signTest } from '../analysis/statistics.ts';
 import { HEADLINE_RULE, HEADLINE_THETA, type NegativeRow, type NegativesSetting } from './model-scores.ts';
-import { minus, percent, plural, pValue, whole } from './words.ts';
+import { minus, percent, plural, pWords, whole } from './words.ts';
 
 /** Rows of one compressor added up; `robust`, `stable` and noise are null where one part does not know them. */
 export interface NegativeSum
@@ -101,15 +101,15 @@ export function negativeWords(sum: NegativeSum): string {
   const { eligible, negatives, mirrored, net, p, robust, noiseNegatives } = sum;
   if (eligible === 0) return 'no prompt is eligible';
   const single = `${plural(negatives, 'single-run negative')} of ${plural(eligible, 'eligible prompt')} (${percent(negatives / eligible, 1)})`;
-  const mirror = `${whole(mirrored)} the other way round: net ${signed(net)}, p = ${pValue(p)}`;
+  const mirror = `${whole(mirrored)} the other way round: net ${signed(net)}, ${pWords(p)}`;
   const noise = noiseNegatives === null ? '' : `; two uncompressed runs give ${whole(noiseNegatives)}`;
   const kept = robust === null ? '' : `; ${plural(robust, 'prompt')} negative in every run (robust)`;
   return `${single}, ${mirror}${noise}${kept}. ${verdict(sum)}`;
 }
 
 function verdict({ net, p }: NegativeSum): string {
-  if (p > 0.05) return 'Not evidence of harm: as many prompts got better.';
-  return net > 0 ? 'More prompts got worse than chance would make.' : 'More prompts got better than worse.';
+  if (p > 0.05) return 'Not evidence of harm: two equal models differ as much.';
+  return net > 0 ? 'More prompts got worse than two equal models would make.' : 'More prompts got better than worse.';
 }
 
 export function signed(n: number): string {

@@ -100,6 +100,7 @@ h1{font-size:1.7rem}
 .wide{display:none}.narrow{display:block}
 .headlines li{grid-template-columns:1fr}
 .both{grid-template-columns:1fr}
+caption{max-width:calc(100vw - 32px)}
 dl div{grid-template-columns:1fr;gap:0}
 }`;
 

@@ -46,6 +46,12 @@ export function pValue(p: number): string {
   return p < 0.001 ? '< 0.001' : fixed(p, 3);
 }
 
+/** `p = 0.137`, `p < 0.001`. */
+export function pWords(p: number): string {
+  const text = pValue(p);
+  return text.startsWith('<') ? `p ${text}` : `p = ${text}`;
+}
+
 /** `1.33× faster`, `1.25× slower`, `as fast`: the factor is always >= 1, the word says which way. */
 export function compared(factor: number, more: string, less: string, level: string): string {
   if (fixed(factor, 2) === '1.00') return level;

@@ -5,6 +5,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { type Colors, dashOf, shapeOf } from '../marks.ts';
 import { color } from '../palette.ts';
+import { textWidth } from '../text-width.ts';
 
 export type { Colors } from '../marks.ts';
 
@@ -15,8 +16,10 @@ export interface Chart {
   narrow: TopLevelSpec;
 }
 
-/** Width that the renderer, which has no font, allows for a letter of a label; what labels take, the plot does not get. */
-export const LETTER = 7.6;
+/** What the labels of an axis take of the width of a chart, px. */
+export function labelWidth(labels: readonly string[]): number {
+  return Math.ceil(Math.max(0, ...labels.map((label) => textWidth(label, 12)))) + 8;
+}
 
 export const CONFIG = {
   aria: false,

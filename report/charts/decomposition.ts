@@ -1,6 +1,6 @@
 /** The headline as a picture: tokens x faster, answers y longer, requests z slower, one row per compressor. */
 import { color } from '../palette.ts';
-import { type Chart, CONFIG, LETTER, ratioAxis, spec } from './base.ts';
+import { type Chart, CONFIG, labelWidth, ratioAxis, spec } from './base.ts';
 
 export interface DecompositionRow {
   name: string;
@@ -68,11 +68,10 @@ export function decompositionChart(rows: readonly DecompositionRow[]): Chart {
       ],
       config: { ...CONFIG, legend: { ...CONFIG.legend, columns: 3, columnPadding: 10 } },
     });
-  const longest = Math.max(...names.map((name) => name.length));
   return {
     alt: `For ${rows.length} compressors and batch sizes three marks on a logarithmic axis, all relative to the uncompressed run: a triangle for the token rate (right of 1 is faster), a square for the answer length (right of 1 is longer), a diamond for the request time (right of 1 is slower).`,
-    wide: draw(Math.max(360, 830 - LETTER * longest), 'relative to the uncompressed run', false),
-    narrow: draw(300, 'relative to uncompressed', true),
+    wide: draw(Math.max(360, 840 - labelWidth(names)), 'relative to the uncompressed run', false),
+    narrow: draw(336, 'relative to uncompressed', true),
   };
 }
 

@@ -86,7 +86,7 @@ export function densityChart(curves: readonly Curve[], scale: 'linear' | 'log', 
     });
   return {
     alt: `Kernel density of the length difference D from -3 to 1${log ? ' on a logarithmic axis' : ''}, a line with a dash of its own per compressor and a dotted one for two uncompressed runs; mass left of zero are prompts whose compressed answer is longer.`,
-    wide: draw(770, 5),
-    narrow: draw(262, 2),
+    wide: draw(790, 5),
+    narrow: draw(290, 2),
   };
 }

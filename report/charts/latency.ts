@@ -1,7 +1,7 @@
 /** What single requests cost in time, one dot per prompt. */
 import type { LatencyEntry } from '../model.ts';
 import { color } from '../palette.ts';
-import { type Chart, CONFIG, type Colors, colorScale, LETTER, ratioAxis, shapeScale, spec } from './base.ts';
+import { type Chart, CONFIG, type Colors, colorScale, labelWidth, ratioAxis, shapeScale, spec } from './base.ts';
 
 /** Dots of one row; more would be a bar of ink, and the table has the quantiles. */
 export const MAX_DOTS = 250;
@@ -65,10 +65,9 @@ export function latencyChart(entries: readonly LatencyEntry[], colors: Colors): 
       ],
       config: CONFIG,
     });
-  const longest = Math.max(...rows.map((row) => row.length));
   return {
     alt: 'Service time of each request relative to the same request without compression, one mark per prompt on a logarithmic axis, one row per compressor and batch size; right of 1 is slower. A bar marks all requests together.',
-    wide: draw(Math.max(360, 830 - LETTER * longest), 'request time ÷ uncompressed; right of 1× is slower', false),
-    narrow: draw(300, 'request time ÷ uncompressed', true),
+    wide: draw(Math.max(360, 840 - labelWidth(rows)), 'request time ÷ uncompressed; right of 1× is slower', false),
+    narrow: draw(336, 'request time ÷ uncompressed', true),
   };
 }

@@ -140,7 +140,7 @@ export function lengthChart(entries: readonly LengthEntry[], colors: Colors): Ch
     });
   return {
     alt: `Histograms of the length difference D, one panel per compressor, in bins of ${width}; bars left of zero are prompts whose compressed answer is longer. An outline shows the same for two uncompressed runs, the noise floor. The table below has shares and intervals.`,
-    wide: draw(760, x.title),
-    narrow: draw(270, 'D; left of 0 the answer is longer'),
+    wide: draw(790, x.title),
+    narrow: draw(286, 'D; left of 0 the answer is longer'),
   };
 }

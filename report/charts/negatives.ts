@@ -1,7 +1,7 @@
 /** How many prompts are negative, by theta and by task type, beside the same count with the roles swapped. */
 import { type NegativeSum, sumName } from '../negatives.ts';
 import { color } from '../palette.ts';
-import { type Chart, CONFIG, LETTER, spec } from './base.ts';
+import { type Chart, CONFIG, labelWidth, spec } from './base.ts';
 
 /** Solid and filled for what was lost, hollow and dashed for the mirror, dotted for two uncompressed runs. */
 const KINDS = [
@@ -87,8 +87,8 @@ export function thetaChart(sums: readonly NegativeSum[], rule: string): Chart {
   const columns = Math.min(Math.max(panels.length, 1), 3);
   return {
     alt: `Share of eligible prompts that are negative (solid line, circles) by theta from 1 to 32 percent, rule ${rule}, and the same with the roles swapped (dashed, diamonds), one panel per compressor. Where the two lines lie together the negatives are not evidence of harm.`,
-    wide: draw(columns, Math.floor(830 / columns) - 58, 4),
-    narrow: draw(1, 240, 2),
+    wide: draw(columns, Math.floor(850 / columns) - 44, 4),
+    narrow: draw(1, 280, 2),
   };
 }
 
@@ -132,10 +132,9 @@ export function groupChart(sums: readonly NegativeSum[], by: string): Chart {
       resolve: { axis: { x: 'independent' } },
     });
   const columns = Math.min(Math.max(panels.length, 1), 3);
-  const longest = Math.max(4, ...groups.map((g) => g.length));
   return {
     alt: `Share of eligible prompts that are negative (circle) and mirrored (diamond) by ${by}, one panel per compressor.`,
-    wide: draw(columns, Math.floor((830 - LETTER * longest) / columns) - 26),
-    narrow: draw(1, Math.max(120, 290 - LETTER * longest)),
+    wide: draw(columns, Math.floor((850 - labelWidth(groups)) / columns) - 22),
+    narrow: draw(1, Math.max(120, 336 - labelWidth(groups))),
   };
 }

@@ -63,7 +63,7 @@ export function paretoChart(pareto: Pareto, against: keyof typeof AGAINST, color
     const px = (v: { x: number; y: number }) => ({ x: sx.at(v.x) * width, y: (1 - sy.at(v.y)) * height });
     // names of the frontier first: they get their place whatever happens to the rest
     const dots = [...values].sort((a, b) => Number(b.on) - Number(a.on)).map((v) => ({ name: v.label, ...px(v) }));
-    const names = placeNames(dots, width, height).map((n) => ({
+    const names = placeNames(dots, line.map(px), width, height).map((n) => ({
       name: n.name,
       x: sx.back(n.x / width),
       y: sy.back(1 - n.y / height),
@@ -101,7 +101,7 @@ export function paretoChart(pareto: Pareto, against: keyof typeof AGAINST, color
   };
   return {
     alt: `${byPpl ? 'Perplexity (lower is better)' : 'Mean score (higher is better)'} against ${against === 'ofF16' ? 'the measured share of the f16 cache' : 'decode speed'}, one mark per compressor; better is ${byPpl ? 'down' : 'up'} and ${best}. Ringed and joined: ${line.map((v) => v.label).join(', ')}, which no other compressor beats in both.`,
-    wide: draw(760, 340, title),
-    narrow: draw(262, 300, title),
+    wide: draw(780, 340, title),
+    narrow: draw(285, 300, title),
   };
 }

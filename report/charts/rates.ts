@@ -79,7 +79,7 @@ export function rateLines(
   const columns = Math.min(panels.length, 3);
   return {
     alt: `Lines of the ${phase} rate in tokens per second by ${axis.by}, one line, dash and shape per compressor, ${panels.length} panels. Each panel has a scale of its own.`,
-    wide: draw(columns, Math.floor(830 / columns) - 66, 5),
-    narrow: draw(1, 240, 2),
+    wide: draw(columns, Math.floor(850 / columns) - 56, 5),
+    narrow: draw(1, 270, 2),
   };
 }

@@ -2,7 +2,7 @@
 import type { ThroughputSetting } from '../model.ts';
 import { color } from '../palette.ts';
 import { whole } from '../words.ts';
-import { type Chart, CONFIG, type Colors, colorScale, LETTER, spec } from './base.ts';
+import { type Chart, CONFIG, type Colors, colorScale, labelWidth, spec } from './base.ts';
 
 export type Phase = 'prefill' | 'decode';
 
@@ -27,7 +27,6 @@ export function throughputChart(settings: readonly ThroughputSetting[], phase: P
     );
   const labels = [...colors.keys()].filter((label) => values.some((v) => v.label === label));
   const panels = [...new Set(values.map((v) => v.panel))];
-  const longest = Math.max(...labels.map((label) => label.length));
   const y = {
     field: 'label',
     type: 'nominal',
@@ -69,10 +68,11 @@ export function throughputChart(settings: readonly ThroughputSetting[], phase: P
       resolve: { scale: { x: 'independent' }, axis: { x: 'independent' } },
       config: { ...CONFIG, axisY: { grid: false } },
     });
-  const columns = Math.min(panels.length, 3);
+  // four panels are two by two: prompt lengths below one another
+  const columns = panels.length === 4 ? 2 : Math.min(panels.length, 3);
   return {
     alt: `Bars of the ${phase} rate in tokens per second, one per compressor, in ${panels.length} panels by prompt length and batch size. A line across the end of a bar spans the middle half of the repeats, an upright stroke is the attainable bound. Each panel has a scale of its own.`,
-    wide: draw(columns, Math.floor((830 - LETTER * longest) / columns) - 30, `${phase}, tokens/s`),
-    narrow: draw(1, 300 - LETTER * longest, `${phase}, tokens/s`),
+    wide: draw(columns, Math.floor((850 - labelWidth(labels)) / columns) - 22, `${phase}, tokens/s`),
+    narrow: draw(1, 340 - labelWidth(labels), `${phase}, tokens/s`),
   };
 }

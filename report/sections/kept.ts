@@ -13,7 +13,7 @@ export function keptSection(model: ReportModel, colors: Colors): Markup {
 ${
   kept.length === 0
     ? note('Kept tokens were not traced in this sweep: add trace: [kept] to a workload to see them.')
-    : html`<p>One traced sample per compressor, the one that saw most tokens, at its end. Rows are layers from the first to the last, columns token positions; the darker, the more kv heads still hold the token; blank: it is gone.</p>
+    : html`<p>One traced sample per compressor, the one that saw most tokens, at its end. Rows are layers from the first to the last, columns token positions; the stronger the colour, the more kv heads still hold the token; blank: it is gone.</p>
 ${kept.map((map) => keptPart(map, colors))}
 ${summary(kept, colors)}`
 }</section>`;

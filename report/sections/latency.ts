@@ -6,7 +6,7 @@ import { type Colors, swatch } from '../marks.ts';
 import { type Column, html, type Markup, note, table } from '../markup.ts';
 import type { GenerationSetting, LatencyEntry, OwnLargestEntry, ReportModel } from '../model.ts';
 import { settingName } from '../names.ts';
-import { compared, headline, percent, plural, ratio } from '../words.ts';
+import { headline, percent, plural, ratio } from '../words.ts';
 
 /** Rows of one chart; the tables have all. */
 const MAX_ROWS = 24;
@@ -142,7 +142,7 @@ async function ownLargest(entries: readonly OwnLargestEntry[], where: string, co
   const caption = `At each method's own largest batch, modelled${where}`;
   return html`<h3>At each method’s own largest batch</h3>
 <p>Modelled: the lengths that were measured, at the prefill and decode speed that each side has at its own largest batch. A larger batch gives each sequence fewer tokens per second and the server more.</p>
-<ul class="facts">${entries.map((e) => html`<li data-label="${e.label}">${e.label}, batch ${e.batch} against ${e.baseBatch} of the baseline: ${headline(e)}; ${percent(e.shareSlower)} of requests slower. The server completes ${ratio(e.requestsRatio)} as many requests (${compared(e.requestsRatio, 'more', 'fewer', 'no change')}).</li>`)}</ul>
+<ul class="facts">${entries.map((e) => html`<li data-label="${e.label}">${e.label}, batch ${e.batch} against ${e.baseBatch} of the baseline: ${headline(e)}; ${percent(e.shareSlower)} of requests slower. The server completes ${ratio(e.requestsRatio)} as many requests a second.</li>`)}</ul>
 ${await figure(
   decompositionChart(entries.slice(0, MAX_ROWS).map((e) => ({ ...e, name: name(e) }))),
   caption,

@@ -12,6 +12,8 @@ export interface LengthContext {
   name: (entry: LengthEntry) => Markup;
 }
 
+const SHARE_NAMES = ['gt50', 'longer50', 'shorter50'] as const satisfies readonly ShareName[];
+
 const labelled = { label: (e: LengthEntry) => e.label };
 
 /** Value, then its interval in a line of its own. */
@@ -59,35 +61,28 @@ export function excessTable({ entries, where, name }: LengthContext): Markup | '
   const measured = entries.filter((e) => e.noise && e.estimates.excess_share_gt50);
   if (measured.length === 0) return '';
   const points = (x: number) => `${x > 0 ? '+' : ''}${minus(fixed(100 * x, 1))}`;
-  const column = (of: 'gt50' | 'longer50' | 'shorter50', says: string) => [
-    {
-      head: `${says}: noise`,
-      cell: (e: LengthEntry) => percent(e.noise![of]),
-    },
-    {
-      head: `${says}: excess, points`,
-      cell: (e: LengthEntry) => {
-        const x = e.estimates[`excess_share_${of}`];
-        return x ? withInterval(points(x.value), x, points) : '–';
-      },
-    },
-    { head: `${says}: p`, cell: (e: LengthEntry) => pOf(e.estimates[`excess_share_${of}`]) },
-  ];
-  return html`${table(
+  const rows = measured.flatMap((e) =>
+    SHARE_NAMES.map((of) => ({ e, of, label: e.label, excess: e.estimates[`excess_share_${of}`] })),
+  );
+  return table(
     `Excess over the noise floor: share under the compressor minus share between two uncompressed runs, on the same prompts${where}`,
-    measured,
+    rows,
     [
-      { head: 'compressor', words: true, cell: (e) => html`${name(e)}${few(e)}` },
-      ...column('gt50', 'by > 50 %'),
-      ...column('longer50', 'longer'),
-      ...column('shorter50', 'shorter'),
+      { head: 'compressor', words: true, cell: ({ e }) => html`${name(e)}${few(e)}` },
+      { head: 'share of prompts', words: true, cell: ({ of }) => SHARES[of].says },
+      { head: 'compressor', cell: ({ e, of }) => percent(e.summary[of]!.value, 1) },
+      { head: 'noise floor', cell: ({ e, of }) => percent(e.noise![of], 1) },
+      { head: 'excess, points', cell: ({ excess: x }) => (x ? withInterval(points(x.value), x, points) : '–') },
+      {
+        head: 'p',
+        hint: 'one-sided sign-flip test over prompts of “no more than the noise floor”',
+        cell: ({ excess: x }) => (x?.p === undefined ? '–' : pValue(x.p)),
+      },
     ],
-    labelled,
-  )}
-<p class="hints">p: one-sided sign-flip test over prompts of “no more than the noise floor”.</p>`;
+    { label: (r) => r.label },
+  );
 }
 
-const pOf = (e: Estimated | undefined) => (e?.p === undefined ? '–' : pValue(e.p));
 const optionalRatio = (x: number | null) => (x === null ? '–' : ratio(x));
 
 export function ratioTable({ entries, where, name }: LengthContext): Markup {

@@ -34,8 +34,8 @@ export function paretoWords({ points, by }: Pareto): string {
   const quality = by === 'perplexity' ? 'perplexity' : 'score';
   const said = (names: string, than: string) =>
     names === ''
-      ? `No compressor beats the baseline in ${than} at its ${quality}.`
-      : `Not beaten in ${quality} and ${than} at once: ${names}.`;
+      ? `In ${quality} and ${than} together no compressor beats the baseline.`
+      : `Beaten by none in ${quality} and ${than} together: ${names}.`;
   return [
     said(
       names((p) => p.onMemory),

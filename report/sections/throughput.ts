@@ -3,7 +3,7 @@ import { rateLines } from '../charts/rates.ts';
 import { type Phase, throughputChart } from '../charts/throughput.ts';
 import { figure } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, note, table } from '../markup.ts';
+import { html, type Markup, more, note, table } from '../markup.ts';
 import type { ReportModel, ThroughputPoint, ThroughputSetting } from '../model.ts';
 import { bytes, fixed, figure as number, percent, ratio, whole } from '../words.ts';
 
@@ -62,7 +62,12 @@ async function group(settings: readonly ThroughputSetting[], where: string, colo
         );
     }
   }
-  parts.push(...settings.map((setting) => rates(setting, colors)), ownLargest(settings, where, colors));
+  parts.push(
+    ownLargest(settings, where, colors),
+    ...settings.map((s) =>
+      more(`Every rate at ${whole(s.promptTokens)} prompt tokens, ${s.newTokens} decode steps`, rates(s, colors)),
+    ),
+  );
   return parts;
 }
 
