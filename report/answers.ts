@@ -70,12 +70,12 @@ export function answersText(model: ReportModel, width = 100): string {
       else lines.push(...wrap(line, width, '   - ', '     '));
     }
   }
-  lines.push(...rankingLines(model));
+  lines.push(...rankingLines(model, width));
   return lines.join('\n').replace(/^\n+/, '');
 }
 
 /** The ranking in columns; nothing if there is none. */
-export function rankingLines(model: ReportModel): string[] {
+export function rankingLines(model: ReportModel, width = 100): string[] {
   const found = ranking(model);
   if (!found) return [];
   const columns = rankColumns(found);
@@ -88,7 +88,7 @@ export function rankingLines(model: ReportModel): string[] {
   const widths = head.map((_, i) => Math.max(...[head, ...body].map((cells) => cells[i]!.length)));
   const line = (cells: string[]) =>
     `   ${cells.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`;
-  return ['', `Ranking. ${rankingWords(found)}`, ...[head, ...body].map(line)];
+  return ['', ...wrap(`Ranking. ${rankingWords(found)}`, width, '', ''), ...[head, ...body].map(line)];
 }
 
 function wrap(text: string, width: number, first: string, rest: string): string[] {

@@ -2,9 +2,9 @@
  * The report: one HTML file that needs nothing else, no network, and no scripts either. Model output is untrusted text,
  * so everything is escaped, and a content policy forbids requests and every script but the page's own, named by its hash.
  */
+import { labelsOf } from './labels.ts';
 import { html, Markup } from './markup.ts';
 import type { ReportModel } from './model.ts';
-import { colorsOf } from './palette.ts';
 import { SCRIPT, SCRIPT_HASH } from './script.ts';
 import { cacheSection } from './sections/cache.ts';
 import { keptSection } from './sections/kept.ts';
@@ -19,29 +19,6 @@ import { headerPart, summarySection } from './sections/summary.ts';
 import { throughputSection } from './sections/throughput.ts';
 import { CSS } from './style.ts';
 
-/** Labels of the whole report, the baseline first: a label keeps its colour from chart to chart. */
-export function labelsOf(model: ReportModel): { labels: string[]; isBaseline: (label: string) => boolean } {
-  const points = model.throughputs.flatMap((setting) => setting.points);
-  const base = new Set(
-    [...points, ...model.perplexities, ...model.memory].filter((p) => p.isBaseline).map((p) => p.label),
-  );
-  for (const setting of model.generations) {
-    const compressed = new Set(setting.latencies.concat().map((e) => e.label));
-    for (const entry of setting.lengths) compressed.add(entry.label);
-    for (const cache of setting.caches) if (!compressed.has(cache.label)) base.add(cache.label);
-  }
-  const all = [
-    ...base,
-    ...model.generations.flatMap((setting) => setting.lengths.map((entry) => entry.label)),
-    ...points.map((point) => point.label),
-    ...model.perplexities.map((row) => row.label),
-    ...model.memory.map((row) => row.label),
-    ...model.negatives.flatMap((setting) => setting.rows.map((row) => row.label)),
-    ...model.kept.map((map) => map.label),
-  ];
-  return { labels: [...new Set(all)], isBaseline: (label) => base.has(label) };
-}
-
 interface Section {
   id: string;
   title: string;
@@ -50,8 +27,7 @@ interface Section {
 
 /** In reading order. Scores from files have neither answers nor times: those sections would only say so. */
 async function sectionsOf(model: ReportModel): Promise<Section[]> {
-  const { labels, isBaseline } = labelsOf(model);
-  const colors = colorsOf(labels, isBaseline);
+  const { colors } = labelsOf(model);
   const ran = model.generations.length > 0 || model.throughputs.length > 0 || model.perplexities.length > 0;
   const scoresOnly = !ran && model.negatives.length > 0;
   const all: [id: string, title: string, content: Markup | null, always?: boolean][] = [
@@ -73,8 +49,7 @@ async function sectionsOf(model: ReportModel): Promise<Section[]> {
 }
 
 export async function renderReport(model: ReportModel): Promise<string> {
-  const { labels, isBaseline } = labelsOf(model);
-  const colors = colorsOf(labels, isBaseline);
+  const { colors } = labelsOf(model);
   const sections = await sectionsOf(model);
   return html`<!doctype html>
 <html lang="en">

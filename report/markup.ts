@@ -45,20 +45,45 @@ export interface TableOptions<Row> {
   choice?: (row: Row) => Readonly<Record<string, string>>;
 }
 
+/** A table as HTML, with its cells as plain text for the forms of a report that are not HTML. */
+export class Table extends Markup {
+  readonly caption: string;
+  readonly head: readonly { text: string; words: boolean }[];
+  readonly cells: readonly (readonly string[])[];
+  constructor(text: string, caption: string, head: Table['head'], cells: Table['cells']) {
+    super(text);
+    this.caption = caption;
+    this.head = head;
+    this.cells = cells;
+  }
+}
+
+/** Text without its markup; what stands in a line of its own in a cell (an interval) goes into brackets. */
+export function plainText(part: Part): string {
+  return render(part)
+    .replace(/<span class="ci">(.*?)<\/span>/g, ' ($1)')
+    .replace(/<span class="flag">(.*?)<\/span>/g, ' ($1)')
+    .replace(/<[^>]*>/g, '')
+    .replace(/&(amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]!)
+    .trim();
+}
+
+const ENTITIES: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'" };
+
 /** A table in a box of its own that scrolls and can be reached by keyboard. Each row is headed by its first cell. */
 export function table<Row>(
   caption: string,
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   { label, choice }: TableOptions<Row> = {},
-): Markup {
+): Table {
   const side = (column: Column<Row>) => (column.words ? 'w' : 'n');
   const marks = (row: Row) => {
     const data = { ...(label ? { label: label(row) } : {}), ...choice?.(row) };
     return Object.entries(data).map(([name, value]) => html` data-${name}="${value}"`);
   };
   const hints = columns.filter((c) => c.hint);
-  return html`<div class="scroll" tabindex="0" role="group" aria-label="Table: ${caption}"><table>
+  const { text } = html`<div class="scroll" tabindex="0" role="group" aria-label="Table: ${caption}"><table>
 <caption>${caption}</caption>
 <thead><tr>${columns.map((c) => html`<th scope="col" class="${side(c)}">${c.head}</th>`)}</tr></thead>
 <tbody>${rows.map(
@@ -70,6 +95,12 @@ export function table<Row>(
 `,
   )}</tbody></table></div>
 ${hints.length > 0 && html`<p class="hints">${hints.map((c, i) => html`${i > 0 && ' · '}<b>${c.head}</b>: ${c.hint}`)}</p>`}`;
+  return new Table(
+    text,
+    caption,
+    columns.map((c) => ({ text: plainText(c.head), words: c.words ?? false })),
+    rows.map((row) => columns.map((c) => plainText(c.cell(row)))),
+  );
 }
 
 /** `name  value` lines. */

@@ -87,6 +87,14 @@ export function breakdown(
   return null;
 }
 
+/** Sums of the breakdown at the headline's rule and theta. */
+export function groupSums(setting: NegativesSetting): { by: 'task type' | 'data set'; sums: NegativeSum[] } | null {
+  const found = breakdown(setting);
+  if (!found) return null;
+  const rows = found.rows.filter((r) => r.rule === HEADLINE_RULE && sameTheta(r.theta, HEADLINE_THETA));
+  return { by: found.by, sums: sumNegatives(rows, found.of) };
+}
+
 /** `kivi-4`, or `kivi-4, batch 8` if there are more batch sizes. */
 export function sumName(
   sum: Pick<NegativeSum, 'label' | 'batch'>,

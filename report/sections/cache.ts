@@ -1,6 +1,6 @@
 /** What the cache really held, and what teacher-forced scoring says of it. */
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, note, table } from '../markup.ts';
+import { html, type Markup, note, type Table, table } from '../markup.ts';
 import type { CacheEntry, PerplexityRow, ReportModel } from '../model.ts';
 import { bytes, figure, fixed, minus, percent, whole } from '../words.ts';
 
@@ -13,10 +13,10 @@ export function cacheSection(model: ReportModel, colors: Colors): Markup {
   return html`<section aria-labelledby="cache"><h2 id="cache">What the cache held</h2>
 <p>Counted by the engine from allocated pages, scales and side arrays included; pages are whole, so short answers carry some slack.</p>
 ${tables.length > 0 ? tables : note('No cell that reports its cache is done in this sweep.')}
-${model.perplexities.length > 0 && perplexity(model.perplexities, colors)}</section>`;
+${model.perplexities.length > 0 && html`<h3>Perplexity of given continuations</h3>${perplexityTable(model.perplexities, colors)}`}</section>`;
 }
 
-function cacheTable(caches: readonly CacheEntry[], caption: string, colors: Colors): Markup {
+export function cacheTable(caches: readonly CacheEntry[], caption: string, colors: Colors): Table {
   return table(caption, caches, [
     {
       head: 'compressor',
@@ -32,8 +32,8 @@ function cacheTable(caches: readonly CacheEntry[], caption: string, colors: Colo
   ]);
 }
 
-function perplexity(rows: readonly PerplexityRow[], colors: Colors): Markup {
-  return html`<h3>Perplexity of given continuations</h3>${table(
+export function perplexityTable(rows: readonly PerplexityRow[], colors: Colors): Table {
+  return table(
     'Teacher-forced by decode steps, so that the compressor acts as in generation; delta = ln perplexity minus that of the baseline',
     rows,
     [
@@ -58,5 +58,5 @@ function perplexity(rows: readonly PerplexityRow[], colors: Colors): Markup {
             : '–',
       },
     ],
-  )}`;
+  );
 }

@@ -2,7 +2,7 @@
 import { keptDrawing, keptThirds, keptWords } from '../charts/kept.ts';
 import { drawn } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, note, table } from '../markup.ts';
+import { html, type Markup, note, type Table, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
 import type { KeptMap } from '../model-scores.ts';
 import { percent, whole } from '../words.ts';
@@ -15,7 +15,7 @@ ${
     ? note('Kept tokens were not traced in this sweep: add trace: [kept] to a workload to see them.')
     : html`<p>One traced sample per compressor, the one that saw most tokens, at its end. Rows are layers from the first to the last, columns token positions; the stronger the colour, the more kv heads still hold the token; blank: it is gone.</p>
 ${kept.map((map) => keptPart(map, colors))}
-${summary(kept, colors)}`
+${keptTable(kept, colors)}`
 }</section>`;
 }
 
@@ -33,7 +33,7 @@ function keptPart(map: KeptMap, colors: Colors): Markup {
 ${drawn(wide, narrow, `Layers 0 to ${map.share.length - 1} by token positions 0 to ${whole(map.seen - 1)}, ${map.promptKey}`, data)}</div>`;
 }
 
-function summary(kept: readonly KeptMap[], colors: Colors): Markup {
+export function keptTable(kept: readonly KeptMap[], colors: Colors): Table {
   return table(
     'Tokens held at the end of the traced samples',
     kept,

@@ -3,7 +3,7 @@ import { decompositionChart } from '../charts/decomposition.ts';
 import { latencyChart, MAX_DOTS } from '../charts/latency.ts';
 import { figure } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { type Column, html, type Markup, note, table } from '../markup.ts';
+import { type Column, html, type Markup, note, type Table, table } from '../markup.ts';
 import type { GenerationSetting, LatencyEntry, OwnLargestEntry, ReportModel } from '../model.ts';
 import { settingName } from '../names.ts';
 import { headline, percent, plural, ratio } from '../words.ts';
@@ -59,7 +59,7 @@ async function settingParts(
   return parts;
 }
 
-function latencyWords({ label, batch, summary }: LatencyEntry): string {
+export function latencyWords({ label, batch, summary }: LatencyEntry): string {
   const { n, shareSlower, shareParadox } = summary;
   const paradox =
     shareParadox > 0
@@ -108,7 +108,7 @@ function quantileTable(entries: readonly LatencyEntry[], where: string, colors: 
   );
 }
 
-function latencyTable(entries: readonly LatencyEntry[], where: string, colors: Colors): Markup {
+export function latencyTable(entries: readonly LatencyEntry[], where: string, colors: Colors): Table {
   return table<LatencyEntry>(
     `Service time against the baseline; 95 % interval over prompts below${where}`,
     entries,
@@ -142,7 +142,7 @@ async function ownLargest(entries: readonly OwnLargestEntry[], where: string, co
   const caption = `At each method's own largest batch, modelled${where}`;
   return html`<h3>At each method’s own largest batch</h3>
 <p>Modelled: the lengths that were measured, at the prefill and decode speed that each side has at its own largest batch. A larger batch gives each sequence fewer tokens per second and the server more.</p>
-<ul class="facts">${entries.map((e) => html`<li data-label="${e.label}">${e.label}, batch ${e.batch} against ${e.baseBatch} of the baseline: ${headline(e)}; ${percent(e.shareSlower)} of requests slower. The server completes ${ratio(e.requestsRatio)} as many requests a second.</li>`)}</ul>
+<ul class="facts">${entries.map((e) => html`<li data-label="${e.label}">${ownWords(e)}</li>`)}</ul>
 ${await figure(
   decompositionChart(entries.slice(0, MAX_ROWS).map((e) => ({ ...e, name: name(e) }))),
   caption,
@@ -150,7 +150,11 @@ ${await figure(
 )}`;
 }
 
-function ownTable(entries: readonly OwnLargestEntry[], caption: string, colors: Colors): Markup {
+export function ownWords(e: OwnLargestEntry): string {
+  return `${e.label}, batch ${e.batch} against ${e.baseBatch} of the baseline: ${headline(e)}; ${percent(e.shareSlower)} of requests slower. The server completes ${ratio(e.requestsRatio)} as many requests a second.`;
+}
+
+export function ownTable(entries: readonly OwnLargestEntry[], caption: string, colors: Colors): Table {
   return table<OwnLargestEntry>(
     caption,
     entries,

@@ -1,7 +1,7 @@
 /** The tables of answer lengths: shares with bounds and intervals, excess over noise, ratios, quantiles, task types. */
 import { FEW_CLUSTERS } from '../../analysis/bootstrap.ts';
 import { D_QUANTILES, SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
-import { html, type Markup, table } from '../markup.ts';
+import { html, type Markup, type Part, type Table, table } from '../markup.ts';
 import type { Estimated, LengthEntry } from '../model.ts';
 import { fixed, minus, percent, pValue, ratio, whole } from '../words.ts';
 
@@ -9,7 +9,7 @@ export interface LengthContext {
   entries: readonly LengthEntry[];
   /** Told after each caption where a report has several settings. */
   where: string;
-  name: (entry: LengthEntry) => Markup;
+  name: (entry: LengthEntry) => Part;
 }
 
 const SHARE_NAMES = ['gt50', 'longer50', 'shorter50'] as const satisfies readonly ShareName[];
@@ -28,7 +28,7 @@ export function boundsWords(share: Share): string {
 
 const few = (e: LengthEntry) => e.nClusters < FEW_CLUSTERS && html`<span class="flag">few clusters</span>`;
 
-export function shareTable({ entries, where, name }: LengthContext): Markup {
+export function shareTable({ entries, where, name }: LengthContext): Table {
   const column = (of: ShareName) => ({
     head: SHARES[of].says,
     cell: (e: LengthEntry) => {
@@ -57,9 +57,9 @@ export function shareTable({ entries, where, name }: LengthContext): Markup {
   );
 }
 
-export function excessTable({ entries, where, name }: LengthContext): Markup | '' {
+export function excessTable({ entries, where, name }: LengthContext): Table | null {
   const measured = entries.filter((e) => e.noise && e.estimates.excess_share_gt50);
-  if (measured.length === 0) return '';
+  if (measured.length === 0) return null;
   const points = (x: number) => `${x > 0 ? '+' : ''}${minus(fixed(100 * x, 1))}`;
   const rows = measured.flatMap((e) =>
     SHARE_NAMES.map((of) => ({ e, of, label: e.label, excess: e.estimates[`excess_share_${of}`] })),
@@ -85,7 +85,7 @@ export function excessTable({ entries, where, name }: LengthContext): Markup | '
 
 const optionalRatio = (x: number | null) => (x === null ? '–' : ratio(x));
 
-export function ratioTable({ entries, where, name }: LengthContext): Markup {
+export function ratioTable({ entries, where, name }: LengthContext): Table {
   return table(
     `Length ratios, compressed to baseline; they answer different questions${where}`,
     entries,
@@ -121,7 +121,7 @@ export function ratioTable({ entries, where, name }: LengthContext): Markup {
 
 const cut = (share: number | null) => (share === null ? '–' : percent(share, 1));
 
-export function quantileTable({ entries, where, name }: LengthContext): Markup {
+export function quantileTable({ entries, where, name }: LengthContext): Table {
   const show = (x: number | null | undefined) => (x === null || x === undefined ? '–' : minus(fixed(x, 2)));
   return table(
     `Quantiles of D${where}`,
@@ -142,9 +142,9 @@ export function quantileTable({ entries, where, name }: LengthContext): Markup {
   );
 }
 
-export function taskTable({ entries, where, name }: LengthContext): Markup | '' {
+export function taskTable({ entries, where, name }: LengthContext): Table | null {
   const rows = entries.flatMap((e) => e.tasks.map((task) => ({ e, task, label: e.label })));
-  if (rows.length === 0) return '';
+  if (rows.length === 0) return null;
   const share = (s: Share) => `${percent(s.value)}${boundsWords(s)}`;
   return table(
     `Lengths by task type${where}`,

@@ -100,14 +100,14 @@ async function density(shown: readonly LengthEntry[], where: string, colors: Col
   ]);
 }
 
-function baselineWords(setting: GenerationSetting): Markup {
+export function baselineWords(setting: GenerationSetting): Markup {
   return html`<p>${setting.baselines.map((b) => {
     const median = b.medianLength === null ? `beyond ${setting.maxNewTokens}` : String(b.medianLength);
     return `Uncompressed at batch ${b.batch}: median length ${median} tokens, ${percent(b.censored)} of ${plural(b.n, 'answer')} cut at the limit of ${setting.maxNewTokens}. `;
   })}</p>`;
 }
 
-function noiseText(setting: GenerationSetting): Markup {
+export function noiseText(setting: GenerationSetting): Markup {
   const floors = setting.baselines.filter((b) => b.noise);
   if (floors.length === 0)
     return html`<p class="warn">Noise floor not measured: no noise cell is done, so it is unknown how far two uncompressed runs differ.</p>`;
@@ -118,7 +118,7 @@ function noiseText(setting: GenerationSetting): Markup {
 }
 
 /** A larger limit is asked for where cut answers leave shares open by more than two points. */
-function advice(setting: GenerationSetting, entries: readonly LengthEntry[]): Markup | '' {
+export function advice(setting: GenerationSetting, entries: readonly LengthEntry[]): Markup | '' {
   const open = entries.filter((e) => {
     const { gt50, longer50, shorter50 } = e.summary;
     return [gt50, longer50, shorter50].some((s) => s && s.hi - s.lo > MAX_BOUND_WIDTH);

@@ -2,7 +2,7 @@
 import { groupChart, MAX_PANELS, thetaChart } from '../charts/negatives.ts';
 import { figure } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { choices, html, type Markup, more, note, table } from '../markup.ts';
+import { choices, html, type Markup, more, note, type Table, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
 import {
   HEADLINE_RULE,
@@ -12,12 +12,11 @@ import {
   type NegativesSetting,
 } from '../model-scores.ts';
 import {
-  breakdown,
+  groupSums,
   headlineSums,
   isWhole,
   type NegativeSum,
   negativeWords,
-  sameTheta,
   signed,
   sumName,
   sumNegatives,
@@ -65,13 +64,14 @@ ${setting.imported && note('Scores were imported from files: compressors are kno
 ${runsWords(headline)}
 ${choices('Rule', charts)}
 ${panels > MAX_PANELS && note(`The first ${MAX_PANELS} compressors are drawn; the table has all.`)}
+${headlineTable(headline, where, colors)}
 ${allTable(sums, where, colors)}
 ${await byGroup(setting, where, colors)}
 ${examplesPart(setting, colors)}`;
 }
 
 /** What single-run sets are worth. */
-function runsWords(sums: readonly NegativeSum[]): Markup {
+export function runsWords(sums: readonly NegativeSum[]): Markup {
   const [robust, single] = [sums.filter((s) => s.robust !== null), sums.filter((s) => s.robust === null)];
   if (sums.length === 0) return html``;
   const parts = [
@@ -92,7 +92,7 @@ function columnsOf(sums: readonly NegativeSum[], colors: Colors) {
     {
       head: 'compressor',
       words: true,
-      cell: (s: NegativeSum) => html`${swatch(s.label, colors)}${sumName(s, sums).slice(s.label.length)}`,
+      cell: named(sums, colors),
     },
     { head: 'theta', cell: (s: NegativeSum) => percent(s.theta) },
     { head: 'eligible', cell: (s: NegativeSum) => whole(s.eligible) },
@@ -113,58 +113,67 @@ function thetaTable(sums: readonly NegativeSum[], caption: string, colors: Color
   return table(caption, sums, columnsOf(sums, colors).slice(0, 6), { label: (s) => s.label });
 }
 
-function allTable(sums: readonly NegativeSum[], where: string, colors: Colors): Markup {
+const named = (sums: readonly NegativeSum[], colors: Colors) => (s: NegativeSum) =>
+  html`${swatch(s.label, colors)}${sumName(s, sums).slice(s.label.length)}`;
+
+/** The rows that headlines are made of. */
+export function headlineTable(sums: readonly NegativeSum[], where: string, colors: Colors): Table {
+  const caption = `Negative samples, rule ${HEADLINE_RULE}, theta ${percent(HEADLINE_THETA)}${where}`;
+  return table(caption, sums, columnsOf(sums, colors), { label: (s) => s.label });
+}
+
+/** Every rule and theta; on the page a reader chooses. */
+export function ruleTable(sums: readonly NegativeSum[], where: string, colors: Colors): Table {
   const [name, ...rest] = columnsOf(sums, colors);
-  const rules = NEGATIVE_RULES.filter((rule) => sums.some((s) => s.rule === rule));
-  const rows = rules.flatMap((rule) => sums.filter((s) => s.rule === rule));
-  const content = html`<ul class="facts">${rules.map((rule) => html`<li><b>${rule}</b>: ${RULE_WORDS[rule]}.</li>`)}</ul>
-${table(
-  `Negative samples by rule and theta${where}`,
-  rows,
-  [name!, { head: 'rule', words: true, cell: (s) => s.rule }, ...rest],
-  {
-    label: (s) => s.label,
-    choice: (s) => ({ rule: s.rule, theta: percent(s.theta) }),
-  },
-)}`;
-  const headline = rows.filter((s) => s.rule === HEADLINE_RULE && sameTheta(s.theta, HEADLINE_THETA));
-  return html`${table(`Negative samples, rule ${HEADLINE_RULE}, theta ${percent(HEADLINE_THETA)}${where}`, headline, [name!, ...rest], { label: (s) => s.label })}
-${more(`Every rule and theta (${plural(rows.length, 'row')})`, content)}`;
+  const rows = rulesOf(sums).flatMap((rule) => sums.filter((s) => s.rule === rule));
+  return table(
+    `Negative samples by rule and theta${where}`,
+    rows,
+    [name!, { head: 'rule', words: true, cell: (s) => s.rule }, ...rest],
+    { label: (s) => s.label, choice: (s) => ({ rule: s.rule, theta: percent(s.theta) }) },
+  );
+}
+
+const rulesOf = (sums: readonly NegativeSum[]) => NEGATIVE_RULES.filter((rule) => sums.some((s) => s.rule === rule));
+
+function allTable(sums: readonly NegativeSum[], where: string, colors: Colors): Markup {
+  const rules = rulesOf(sums).map((rule) => html`<li><b>${rule}</b>: ${RULE_WORDS[rule]}.</li>`);
+  return more(
+    `Every rule and theta (${plural(sums.length, 'row')})`,
+    html`<ul class="facts">${rules}</ul>${ruleTable(sums, where, colors)}`,
+  );
 }
 
 async function byGroup(setting: NegativesSetting, where: string, colors: Colors): Promise<Markup> {
-  const found = breakdown(setting);
+  const found = groupSums(setting);
   if (!found) return html``;
-  const { by, rows, of } = found;
-  const sums = sumNegatives(
-    rows.filter((r) => r.rule === HEADLINE_RULE && sameTheta(r.theta, HEADLINE_THETA)),
-    of,
-  );
-  const caption = `Negatives by ${by}, rule ${HEADLINE_RULE}, theta ${percent(HEADLINE_THETA)}${where}`;
+  return figure(groupChart(found.sums, found.by), groupCaption(found.by, where), groupTable(found, where, colors));
+}
+
+const groupCaption = (by: string, where: string) =>
+  `Negatives by ${by}, rule ${HEADLINE_RULE}, theta ${percent(HEADLINE_THETA)}${where}`;
+
+export function groupTable(
+  { by, sums }: NonNullable<ReturnType<typeof groupSums>>,
+  where: string,
+  colors: Colors,
+): Table {
   const rate = (n: number, s: NegativeSum) => (s.eligible === 0 ? '–' : `${whole(n)} (${percent(n / s.eligible, 1)})`);
   const score = (x: number | null) => (x === null ? '–' : percent(x, 1));
-  return figure(
-    groupChart(sums, by),
-    caption,
-    table(
-      `${caption}: counts and rates`,
-      sums,
-      [
-        {
-          head: 'compressor',
-          words: true,
-          cell: (s) => html`${swatch(s.label, colors)}${sumName(s, sums).slice(s.label.length)}`,
-        },
-        { head: by, words: true, cell: (s) => s.group },
-        { head: 'eligible', cell: (s) => whole(s.eligible) },
-        { head: 'negative', cell: (s) => rate(s.negatives, s) },
-        { head: 'mirrored', cell: (s) => rate(s.mirrored, s) },
-        { head: 'net', cell: (s) => signed(s.net) },
-        { head: 'p', cell: (s) => pValue(s.p) },
-        { head: 'baseline score', hint: 'mean over the negatives', cell: (s) => score(s.meanBase) },
-        { head: 'compressed score', hint: 'mean over the negatives', cell: (s) => score(s.meanScore) },
-      ],
-      { label: (s) => s.label },
-    ),
+  return table(
+    `${groupCaption(by, where)}: counts and rates`,
+    sums,
+    [
+      { head: 'compressor', words: true, cell: named(sums, colors) },
+      { head: by, words: true, cell: (s) => s.group },
+      { head: 'eligible', cell: (s) => whole(s.eligible) },
+      { head: 'negative', cell: (s) => rate(s.negatives, s) },
+      { head: 'mirrored', cell: (s) => rate(s.mirrored, s) },
+      { head: 'net', cell: (s) => signed(s.net) },
+      { head: 'p', cell: (s) => pValue(s.p) },
+      { head: 'baseline score', hint: 'mean over the negatives', cell: (s) => score(s.meanBase) },
+      { head: 'compressed score', hint: 'mean over the negatives', cell: (s) => score(s.meanScore) },
+    ],
+    { label: (s) => s.label },
   );
 }

@@ -2,7 +2,7 @@
 import { paretoChart } from '../charts/pareto.ts';
 import { figure } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, note, table } from '../markup.ts';
+import { html, type Markup, note, type Table, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
 import { type Pareto, type ParetoPoint, paretos } from '../pareto.ts';
 import { fixed, list, figure as number, percent, ratio } from '../words.ts';
@@ -72,7 +72,7 @@ function plainTable(pareto: Pareto, against: 'ofF16' | 'tokS', colors: Colors, w
   });
 }
 
-function paretoTable(pareto: Pareto, colors: Colors, where: string): Markup {
+export function paretoTable(pareto: Pareto, colors: Colors, where: string): Table {
   const base = pareto.points.find((p) => p.isBaseline);
   const mark = (on: boolean) => (on ? 'yes' : 'no');
   return table(

@@ -3,9 +3,9 @@ import { rateLines } from '../charts/rates.ts';
 import { type Phase, throughputChart } from '../charts/throughput.ts';
 import { figure } from '../figure.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, more, note, table } from '../markup.ts';
+import { html, type Markup, more, note, type Table, table } from '../markup.ts';
 import type { ReportModel, ThroughputPoint, ThroughputSetting } from '../model.ts';
-import { bytes, fixed, figure as number, percent, ratio, whole } from '../words.ts';
+import { bytes, figure as number, percent, ratio, whole } from '../words.ts';
 
 /** Above this many batch sizes, lines over a log axis read better than bars. */
 const MAX_BAR_BATCHES = 3;
@@ -20,7 +20,7 @@ export async function throughputSection(model: ReportModel, colors: Colors): Pro
   const parts: Markup[] = [];
   for (const [where, settings] of groups) {
     if (groups.size > 1) parts.push(html`<h3>${where}</h3>`);
-    parts.push(...(await group(settings, where, colors)));
+    parts.push(...(await group(settings, groups.size > 1 ? `, ${where}` : '', colors)));
   }
   return html`<section aria-labelledby="throughput"><h2 id="throughput">Throughput</h2>
 ${
@@ -38,17 +38,17 @@ async function group(settings: readonly ThroughputSetting[], where: string, colo
     const lengths = new Set(settings.filter((s) => s.points.some((p) => !p.isMax)).map((s) => s.promptTokens));
     for (const phase of PHASES) {
       const name = phase === 'decode' ? 'Decode' : 'Prefill';
-      const data = (how: string) => chartTable(settings, phase, `${name} rates ${how}, ${where}`, colors);
+      const data = (how: string) => chartTable(settings, phase, `${name} rates ${how}${where}`, colors);
       parts.push(
         batches.size > MAX_BAR_BATCHES
           ? await figure(
               rateLines(settings, phase, 'batch', colors),
-              `${name} rate by batch size, ${where}`,
+              `${name} rate by batch size${where}`,
               data('by batch size'),
             )
           : await figure(
               throughputChart(settings, phase, colors),
-              `${name} rate by prompt length and batch size, ${where} (line: middle half of the repeats; upright stroke: attainable bound)`,
+              `${name} rate by prompt length and batch size${where} (line: middle half of the repeats; upright stroke: attainable bound)`,
               data('by batch size'),
             ),
       );
@@ -56,7 +56,7 @@ async function group(settings: readonly ThroughputSetting[], where: string, colo
         parts.push(
           await figure(
             rateLines(settings, phase, 'promptTokens', colors),
-            `${name} rate by prompt length, ${where}`,
+            `${name} rate by prompt length${where}`,
             data('by prompt length'),
           ),
         );
@@ -65,7 +65,7 @@ async function group(settings: readonly ThroughputSetting[], where: string, colo
   parts.push(
     ownLargest(settings, where, colors),
     ...settings.map((s) =>
-      more(`Every rate at ${whole(s.promptTokens)} prompt tokens, ${s.newTokens} decode steps`, rates(s, colors)),
+      more(`Every rate at ${whole(s.promptTokens)} prompt tokens, ${s.newTokens} decode steps`, rateTable(s, colors)),
     ),
   );
   return parts;
@@ -91,7 +91,7 @@ function chartTable(settings: readonly ThroughputSetting[], phase: Phase, captio
   );
 }
 
-function rates(setting: ThroughputSetting, colors: Colors): Markup {
+export function rateTable(setting: ThroughputSetting, colors: Colors): Table {
   const caption = `${whole(setting.promptTokens)} prompt tokens, ${setting.newTokens} decode steps; tokens/s with the middle half of the repeats below`;
   const rows = [...setting.points].sort(
     (a, b) => a.phase.localeCompare(b.phase) || a.batch - b.batch || Number(b.isBaseline) - Number(a.isBaseline),
@@ -137,42 +137,43 @@ function flags(point: ThroughputPoint): Markup {
 
 /** What a server gains, beside what the algorithm alone gains: both speed-ups with both batch sizes. */
 function ownLargest(settings: readonly ThroughputSetting[], where: string, colors: Colors): Markup {
+  const largest = settings.some((s) => s.points.some((p) => p.isMax));
+  const found = ownLargestTable(settings, where, colors);
+  if (!found) return note('Largest batch sizes were not measured in this sweep.');
+  return html`<h3>Same batch, and each at its own largest</h3>
+<p>Two questions: what the algorithm does (same batch), and what a server gains (each side at the largest batch ${largest ? 'that fits' : 'of this sweep; no search for the largest that fits was asked for'}).</p>
+${found}`;
+}
+
+export function ownLargestTable(settings: readonly ThroughputSetting[], where: string, colors: Colors): Table | null {
   const rows = settings.flatMap((setting) =>
     PHASES.flatMap((phase) => {
       const points = setting.points.filter((p) => p.phase === phase && !p.isBaseline && !p.inert && p.own !== null);
       // one line a compressor: the same-batch speed-up is told at the largest batch that both sides ran
-      const labels = [...new Set(points.map((p) => p.label))];
-      return labels.map((label) => {
+      return [...new Set(points.map((p) => p.label))].map((label) => {
         const own = points.filter((p) => p.label === label);
         const same = own.filter((p) => p.sSame !== null).sort((a, b) => b.batch - a.batch)[0];
         return { label, phase, promptTokens: setting.promptTokens, same, own: own[0]!.own! };
       });
     }),
   );
-  const largest = settings.some((s) => s.points.some((p) => p.isMax));
-  if (rows.length === 0)
-    return note(
-      'Largest batch sizes were not measured: no compressor ran at more than one batch size beside the baseline.',
-    );
-  return html`<h3>Same batch, and each at its own largest</h3>
-<p>Two questions: what the algorithm does (same batch), and what a server gains (each side at the largest batch ${largest ? 'that fits' : 'of this sweep; no search for the largest that fits was asked for'}).</p>
-${table(
-  `Speed-up at the same batch and at each side's own largest batch, ${where}`,
-  rows,
-  [
-    { head: 'compressor', words: true, cell: (r) => swatch(r.label, colors) },
-    { head: 'phase', words: true, cell: (r) => r.phase },
-    { head: 'prompt tokens', cell: (r) => whole(r.promptTokens) },
-    {
-      head: 'same batch',
-      hint: 'tokens/s against none at that batch size, the largest that both ran',
-      cell: (r) => (r.same ? html`${ratio(r.same.sSame!)} <span class="soft">at ${r.same.batch}</span>` : '–'),
-    },
-    { head: 'own largest', hint: 'tokens/s of each side at its own largest batch', cell: (r) => ratio(r.own.s) },
-    { head: 'its batch', cell: (r) => r.own.batch },
-    { head: 'batch of none', cell: (r) => r.own.baseBatch },
-    { head: 'batch ratio', cell: (r) => `${fixed(r.own.batch / r.own.baseBatch, 2)}×` },
-  ],
-  { label: (r) => r.label },
-)}`;
+  if (rows.length === 0) return null;
+  return table(
+    `Speed-up at the same batch and at each side's own largest batch${where}`,
+    rows,
+    [
+      { head: 'compressor', words: true, cell: (r) => swatch(r.label, colors) },
+      { head: 'phase', words: true, cell: (r) => r.phase },
+      { head: 'prompt tokens', cell: (r) => whole(r.promptTokens) },
+      {
+        head: 'same batch',
+        hint: 'tokens/s against none at that batch size, the largest that both ran',
+        cell: (r) => (r.same ? html`${ratio(r.same.sSame!)} <span class="soft">at ${r.same.batch}</span>` : '–'),
+      },
+      { head: 'own largest', hint: 'tokens/s of each side at its own largest batch', cell: (r) => ratio(r.own.s) },
+      { head: 'its batch', cell: (r) => r.own.batch },
+      { head: 'batch of none', cell: (r) => r.own.baseBatch },
+    ],
+    { label: (r) => r.label },
+  );
 }
