@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
+import { checkScoring, METRIC_NAMES } from '../analysis/metrics/index.ts';
 import {
   DatasetError,
   type DatasetPrompt,
@@ -22,26 +23,6 @@ export interface JsonlOptions extends SelectOptions {
   /** Part of every prompt key; the file's name without its ending if absent. */
   name?: string;
 }
-
-/** The metrics that a line may name; what each computes is said in the design page on scores. */
-export const METRICS = [
-  'qa_f1',
-  'qa_f1_zh',
-  'rouge_l',
-  'rouge_l_zh',
-  'classification',
-  'retrieval',
-  'count',
-  'code_sim',
-  'exact',
-  'exact_norm',
-  'contains',
-  'string_all',
-  'string_part',
-  'passkey_partial',
-  'number_final',
-  'boxed',
-] as const;
 
 const FIELDS = [
   'id',
@@ -89,8 +70,8 @@ function parseLine(line: string, name: string, fail: (why: string) => never): Da
     return v as string[];
   };
   const metric = text('metric');
-  if (metric !== undefined && !(METRICS as readonly string[]).includes(metric)) {
-    fail(`unknown metric ${JSON.stringify(metric)}; known are ${METRICS.join(', ')}`);
+  if (metric !== undefined && !METRIC_NAMES.includes(metric)) {
+    fail(`unknown metric ${JSON.stringify(metric)}; known are ${METRIC_NAMES.join(', ')}`);
   }
   const max = record.max_new_tokens;
   if (max !== undefined && !(Number.isSafeInteger(max) && (max as number) > 0)) {
@@ -106,6 +87,8 @@ function parseLine(line: string, name: string, fail: (why: string) => never): Da
   const variant = text('variant');
   const taskType = text('task_type');
   const classes = strings('all_classes');
+  const unscorable = checkScoring({ metric, variant, references, classes });
+  if (unscorable) fail(unscorable);
   const kept = { ...(meta as JsonObject | undefined), ...(classes && { all_classes: classes }) };
   return {
     key: `${name}/${id}`,

@@ -1,6 +1,6 @@
 /** The ranking of a family of compressors: from made-up figures, and from stored rows. */
 import { expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { rankingLines } from '../report/answers.ts';
 import { readReport } from '../report/data.ts';
 import { renderReport } from '../report/html.ts';

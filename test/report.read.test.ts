@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import type { ThroughputRow } from '../activities/ledger.ts';
 import { answersText } from '../report/answers.ts';
 import { readReport, samplingWords } from '../report/data.ts';

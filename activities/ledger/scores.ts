@@ -1,70 +1,142 @@
-/** Answers with the references they are scored against, and the scores themselves. */
-import { type Db, query } from '../database.ts';
+/** Answers with what they are scored against, and the scores themselves: many cells at once. */
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { from as copyFrom } from 'pg-copy-streams';
+import { type Db, poolOf, query } from '../database.ts';
+import { fromHex } from './bytes.ts';
+import { int16s, int32s, runKey } from './columns.ts';
+import { copyOut, runsAsRelation } from './copy-out.ts';
+import { copyLine } from './copy-text.ts';
+import { LOCK_CELLS, runArrays } from './stages.ts';
 import type { RunRef } from './types.ts';
 
-export interface AnswerRow {
-  sampleIdx: number;
-  rep: number;
+/** How the answers to one prompt are scored. */
+export interface Question {
   metric: string;
   variant: string | null;
   references: string[];
-  text: string;
+  /** The labels of a classification, if it is one. */
+  classes: string[] | null;
 }
 
-/** Answers of a run whose prompt names a metric and has references; answers that ended with an error are left out. */
-export async function readAnswers(db: Db, run: RunRef): Promise<AnswerRow[]> {
-  return await query(
+/** Questions of prompt sets by index in the set; null where a prompt names no metric or has no references. */
+export async function readQuestions(db: Db, sets: Iterable<string>): Promise<Map<string, (Question | null)[]>> {
+  const rows = await query<{ set: string; idx: number } & Question>(
     db,
-    `select s.sample_idx as "sampleIdx", s.rep, p.metric, p.variant, p.answers as references,
-            convert_from(t.bytes, 'UTF8') as text
-       from sample s
-       join cell c using (sweep_no, cell_no)
-       join prompt p on p.prompt_set = c.prompt_set and p.idx = s.sample_idx
+    `select encode(prompt_set, 'hex') as set, idx, metric, variant, answers as references,
+            case when jsonb_typeof(meta -> 'all_classes') = 'array'
+                 then array(select jsonb_array_elements_text(meta -> 'all_classes')) end as classes
+       from prompt
+      where prompt_set = any($1) and metric is not null and cardinality(answers) > 0`,
+    [[...new Set(sets)].map(fromHex)],
+  );
+  const found = new Map<string, (Question | null)[]>();
+  for (const { set, idx, ...question } of rows) {
+    const questions = found.get(set) ?? [];
+    while (questions.length < idx) questions.push(null);
+    questions[idx] = question;
+    found.set(set, questions);
+  }
+  return found;
+}
+
+/** Answers of one cell in no particular order. */
+export interface AnswerColumns {
+  promptIdx: Int32Array;
+  rep: Int32Array;
+  texts: string[];
+}
+
+/** Answers of some runs by `runKey`; those that ended with an error are left out. */
+export async function readAnswers(db: Db, runs: readonly RunRef[]): Promise<Map<string, AnswerColumns>> {
+  const rows = await copyOut(
+    db,
+    `select s.sweep_no, s.cell_no, string_agg(int4send(s.sample_idx), ''), string_agg(int2send(s.rep), ''),
+            string_agg(int4send(octet_length(t.bytes)), ''), string_agg(t.bytes, '')
+       from ${runsAsRelation(runs)}
+       join sample s using (sweep_no, cell_no)
        join output t on t.sha = s.text_sha
-      where s.sweep_no = $1 and s.cell_no = $2 and s.finish <> 3 and p.metric is not null and cardinality(p.answers) > 0
-      order by s.sample_idx, s.rep`,
-    [run.sweepNo, run.cellNo],
+      where s.finish <> 3 and t.bytes is not null
+      group by s.sweep_no, s.cell_no`,
+  );
+  return new Map(
+    rows.map((row) => {
+      const [sweepNo, cellNo, promptIdx, rep, sizes, bytes] = row as Buffer[];
+      let at = 0;
+      const texts = Array.from(int32s(sizes!), (size) => {
+        at += size;
+        return bytes!.toString('utf8', at - size, at);
+      });
+      const run = { sweepNo: sweepNo!.readInt32BE(), cellNo: cellNo!.readInt32BE() };
+      return [runKey(run), { promptIdx: int32s(promptIdx!), rep: int16s(rep!), texts }];
+    }),
   );
 }
 
-export interface ScoreRow {
+export interface ScoreRow extends RunRef {
   sampleIdx: number;
   rep: number;
   metric: string;
   variant: string;
   score: number;
   refIndex: number | null;
+  /** What explains the score, as JSON. */
+  extra: string | null;
 }
 
-/** Replaces all scores of a run; two aggregations at once write the same rows. */
+const COLUMNS = 'sweep_no, cell_no, sample_idx, rep, metric, variant, scorer_version, score, ref_index, extra';
+const ROWS_PER_CHUNK = 2000;
+
+/** Replaces all scores of some runs; two aggregations at once write the same rows, one after the other. */
 export async function replaceScores(
   db: Db,
-  run: RunRef,
+  runs: readonly RunRef[],
   scorerVersion: string,
   rows: readonly ScoreRow[],
 ): Promise<void> {
-  const column = <K extends keyof ScoreRow>(name: K) => rows.map((row) => row[name]);
-  await db.transaction().execute(async (trx) => {
-    await query(trx, 'delete from score where sweep_no = $1 and cell_no = $2', [run.sweepNo, run.cellNo]);
-    if (rows.length === 0) return;
-    await query(
-      trx,
-      `insert into score (sweep_no, cell_no, scorer_version, sample_idx, rep, metric, variant, score, ref_index)
-       select $1, $2, $3, u.*
-         from unnest($4::int[], $5::smallint[], $6::text[], $7::text[], $8::float8[], $9::int[]) as u
-           on conflict (sweep_no, cell_no, sample_idx, rep, metric, variant) do update
-          set scorer_version = excluded.scorer_version, score = excluded.score, ref_index = excluded.ref_index`,
-      [
-        run.sweepNo,
-        run.cellNo,
-        scorerVersion,
-        column('sampleIdx'),
-        column('rep'),
-        column('metric'),
-        column('variant'),
-        column('score'),
-        column('refIndex'),
-      ],
+  const client = await poolOf(db).connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    // Asynchronous commit: whatever is lost in a crash is computed again.
+    await client.query('set local synchronous_commit = off');
+    await client.query(LOCK_CELLS, runArrays(runs));
+    await client.query(
+      `delete from score t using unnest($1::int[], $2::int[]) as u (sweep_no, cell_no)
+        where t.sweep_no = u.sweep_no and t.cell_no = u.cell_no`,
+      runArrays(runs),
     );
-  });
+    const lines = chunks(rows, scorerVersion);
+    if (rows.length > 0)
+      await pipeline(Readable.from(lines), client.query(copyFrom(`copy score (${COLUMNS}) from stdin`)));
+    await client.query('commit');
+  } catch (error) {
+    broken = error as Error;
+    throw error;
+  } finally {
+    // A connection in an unknown state is closed, which also rolls back.
+    client.release(broken);
+  }
+}
+
+function* chunks(rows: readonly ScoreRow[], scorerVersion: string): Generator<string> {
+  for (let at = 0; at < rows.length; at += ROWS_PER_CHUNK) {
+    let text = '';
+    for (let i = at; i < Math.min(at + ROWS_PER_CHUNK, rows.length); i++) {
+      const row = rows[i]!;
+      text += copyLine([
+        row.sweepNo,
+        row.cellNo,
+        row.sampleIdx,
+        row.rep,
+        row.metric,
+        row.variant,
+        scorerVersion,
+        row.score,
+        row.refIndex,
+        row.extra,
+      ]);
+    }
+    yield text;
+  }
 }
