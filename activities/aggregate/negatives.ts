@@ -6,7 +6,7 @@
 import { packLevels, packRobust } from '../../analysis/negative-counts.ts';
 import { type ReplicateScores, replicateScores, type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
 import { floorOf } from '../../analysis/noise-floor.ts';
-import type { Db } from '../database.ts';
+import { type Db, query } from '../database.ts';
 import type { RunRef, StaleCell } from '../ledger.ts';
 import { type CellFacts, cellFacts, type NoiseRun, noiseRuns, type TaskTypes, taskTypesOf } from './negative-facts.ts';
 import { type Judged, judge } from './negative-judge.ts';
@@ -41,6 +41,7 @@ export async function aggregateNegatives(
     }
   };
   await Promise.all([lane(), lane()]);
+  await query(db, 'analyze negative_threshold, negative_summary, negative_set');
 }
 
 /** Cells of one baseline next to each other, in an order that two aggregations at once share. */

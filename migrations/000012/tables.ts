@@ -68,6 +68,21 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
       robust int[],
       constraint negative_set_pkey primary key (sweep_no, cell_no, metric, variant)
     )`.execute(db);
+  // Nobody selects by what an array holds, and statistics of its elements would cost more than the rest.
+  for (const table of ['negative_summary', 'negative_set']) {
+    await sql`
+      do $$
+      declare
+        name text;
+      begin
+        for name in
+          select attname from pg_attribute
+           where attrelid = ${sql.lit(table)}::regclass and attnum > 0 and attndims > 0
+        loop
+          execute format('alter table ${sql.raw(table)} alter column %I set statistics 0', name);
+        end loop;
+      end $$`.execute(db);
+  }
 }
 
 export async function dropTables(db: Kysely<unknown>): Promise<void> {
