@@ -9,7 +9,11 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+<<<<<<< HEAD
 import { importScores } from './import.ts';
+=======
+import { exportCommand } from './export.ts';
+>>>>>>> stats
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
@@ -41,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   logs,
   query,
   schema,
+  exportCommand,
   report,
   negatives,
   importScores,

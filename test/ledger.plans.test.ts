@@ -212,3 +212,27 @@ describe('prompt sets', () => {
     await expect(loadPrompts(database.db, sha('none'))).rejects.toThrow(/No prompt set/);
   });
 });
+
+test('a replicate of a compressed cell names the cell that it repeats', async () => {
+  const base = cellPlan('twins base');
+  const cell = cellPlan('twins cell', { compressor: { kivi: { bits: 4 } }, baselineKey: base.key });
+  const twin = cellPlan('twins twin', {
+    compressor: { kivi: { bits: 4 } },
+    baselineKey: base.key,
+    batch: 8,
+    noise: { kind: 'batch', no: 1 },
+  });
+  const { sweepNo } = await insertPlan(
+    database.db,
+    sweepPlan('twins', [[base, cell, { ...twin, replicateOf: cell.key }]]),
+  );
+  expect((await readCells(database.db, sweepNo)).map((row) => row.replicateOf)).toEqual([null, null, cell.key]);
+  expect(
+    await query(
+      database.db,
+      `select encode(replicate_of, 'hex') as of, encode(baseline_key, 'hex') as base, is_baseline, noise_kind, noise_no
+         from cell where sweep_no = $1 and cell_no = 2`,
+      [sweepNo],
+    ),
+  ).toEqual([{ of: cell.key, base: base.key, is_baseline: false, noise_kind: 'batch', noise_no: 1 }]);
+});

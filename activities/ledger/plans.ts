@@ -151,12 +151,14 @@ async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[
     await query(
       db,
       `insert into cell (sweep_no, cell_no, group_no, key, run, compressor, label, requested, effective, derived,
-                         noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, n_planned, est_ms)
+                         noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, replicate_of, n_planned, est_ms)
        select $1, cell_no, group_no, decode(key, 'hex'), run, compressor, label, requested, effective, derived,
-              noise_kind, noise_no, dataset, axes, is_baseline, decode(baseline_key, 'hex'), n_planned, est_ms
+              noise_kind, noise_no, dataset, axes, is_baseline, decode(baseline_key, 'hex'), decode(replicate_of, 'hex'), n_planned,
+              est_ms
          from jsonb_to_recordset($2) as u (cell_no int, group_no int, key text, run jsonb, compressor text,
               label text, requested jsonb, effective jsonb, derived jsonb, noise_kind text, noise_no int,
-              dataset text, axes jsonb, is_baseline boolean, baseline_key text, n_planned int, est_ms bigint)`,
+              dataset text, axes jsonb, is_baseline boolean, baseline_key text, replicate_of text,
+              n_planned int, est_ms bigint)`,
       [sweepNo, toJsonb(rows)],
     );
   }
@@ -180,6 +182,7 @@ function cellRecord(cell: CellPlan, cellNo: number, groupNo: number): Record<str
     axes: cell.axes,
     is_baseline: cell.isBaseline,
     baseline_key: cell.baselineKey,
+    replicate_of: cell.replicateOf ?? null,
     n_planned: cell.nPlanned,
     est_ms: cell.estMs === null ? null : Math.ceil(cell.estMs),
   };
