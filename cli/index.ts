@@ -9,11 +9,8 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
-<<<<<<< HEAD
-import { importScores } from './import.ts';
-=======
 import { exportCommand } from './export.ts';
->>>>>>> stats
+import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
