@@ -1,6 +1,6 @@
 /** What a report says of scores against the baseline's, and of which tokens a cache held. Part of the model. */
 
-/** How a prompt counts as negative; `artifact` counts passage_count twice. */
+/** How a prompt counts as negative; counts of `artifact` hold each record of passage_count twice. */
 export const NEGATIVE_RULES = ['default', 'mean', 'median', 'artifact'] as const;
 export type NegativeRule = (typeof NEGATIVE_RULES)[number];
 

@@ -149,6 +149,8 @@ export interface OwnLargestEntry {
   label: string;
   /** Batch at which the lengths were measured. */
   lengthsBatch: number;
+  /** Bytes that both sides were allowed; null = what the engine chose. */
+  memory: number | null;
   batch: number;
   baseBatch: number;
   /** Per sequence: tokens come x times as fast. Below 1 is normal, for a larger batch shares the machine. */
@@ -156,7 +158,6 @@ export interface OwnLargestEntry {
   y: number;
   serviceRatio: number;
   shareSlower: number;
-  shareParadox: number | null;
   /** Requests per second that the server completes, against the baseline's. */
   requestsRatio: number;
 }
@@ -212,6 +213,8 @@ export interface ThroughputPoint {
   batch: number;
   /** The spec asked for the largest batch that fits. */
   isMax: boolean;
+  /** Bytes of cache and workspace that the engine was allowed; null = what it chose. */
+  memory: number | null;
   phase: 'prefill' | 'decode';
   tokS: number;
   tokSQ25: number;

@@ -36,7 +36,7 @@ export function sumNegatives(rows: readonly NegativeRow[], groupOf: GroupOf = ()
 
 function sumOf(rows: readonly NegativeRow[], group: string): NegativeSum {
   const { label, batch, rule, theta } = rows[0]!;
-  const add = (pick: (row: NegativeRow) => number) => rows.reduce((sum, row) => sum + weight(row) * pick(row), 0);
+  const add = (pick: (row: NegativeRow) => number) => rows.reduce((sum, row) => sum + pick(row), 0);
   const known = (pick: (row: NegativeRow) => number | null) =>
     rows.some((row) => pick(row) === null) ? null : add((row) => pick(row)!);
   const mean = (pick: (row: NegativeRow) => number | null, negatives: number) =>
@@ -60,11 +60,6 @@ function sumOf(rows: readonly NegativeRow[], group: string): NegativeSum {
     meanBase: mean((r) => r.meanBase, negatives),
     meanScore: mean((r) => r.meanScore, negatives),
   };
-}
-
-/** The study's plot counts each record of passage_count twice. */
-function weight(row: NegativeRow): number {
-  return row.rule === 'artifact' && /(^|\/)passage_count$/.test(row.dataset) ? 2 : 1;
 }
 
 export const sameTheta = (a: number, b: number) => Math.abs(a - b) < 1e-9;

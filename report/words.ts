@@ -79,3 +79,12 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 export function minus(text: string): string {
   return text.replace('-', '−');
 }
+
+/** `greedy`, or `temperature 0.8, top_p 0.95`. */
+export function samplingWords(sampling: object): string {
+  if ('greedy' in sampling) return 'greedy';
+  const used = Object.entries(sampling).filter(
+    ([name, value]) => name === 'temperature' || (value !== 0 && value !== 1),
+  );
+  return used.map(([name, value]) => `${name} ${value}`).join(', ');
+}

@@ -77,6 +77,7 @@ function family(rows: readonly Made[]): ReportModel {
     ...name(r),
     batch,
     isMax: false,
+    memory: null,
     phase: 'decode',
     tokS: 100 * (r.sSame ?? 1),
     tokSQ25: 1,

@@ -6,7 +6,7 @@ import { type Colors, swatch } from '../marks.ts';
 import { type Column, html, type Markup, note, type Table, table } from '../markup.ts';
 import type { GenerationSetting, LatencyEntry, OwnLargestEntry, ReportModel } from '../model.ts';
 import { settingName } from '../names.ts';
-import { headline, percent, plural, ratio } from '../words.ts';
+import { bytes, headline, percent, plural, ratio } from '../words.ts';
 
 /** Rows of one chart; the tables have all. */
 const MAX_ROWS = 24;
@@ -162,11 +162,11 @@ export function ownTable(entries: readonly OwnLargestEntry[], caption: string, c
       nameColumn(colors),
       { head: 'its batch', cell: (e) => e.batch },
       { head: 'batch of none', cell: (e) => e.baseBatch },
+      { head: 'memory', cell: (e) => (e.memory === null ? 'all' : bytes(e.memory)) },
       { head: 'token rate', cell: (e) => ratio(e.x) },
       { head: 'answer length', cell: (e) => ratio(e.y) },
       { head: 'request time', cell: (e) => ratio(e.serviceRatio) },
       { head: 'slower', cell: (e) => percent(e.shareSlower) },
-      { head: 'paradox', cell: (e) => (e.shareParadox === null ? '–' : percent(e.shareParadox)) },
       { head: 'requests per second', cell: (e) => ratio(e.requestsRatio) },
     ],
     { label: (e) => e.label },

@@ -153,7 +153,9 @@ export function ownLargestTable(settings: readonly ThroughputSetting[], where: s
       return [...new Set(points.map((p) => p.label))].map((label) => {
         const own = points.filter((p) => p.label === label);
         const same = own.filter((p) => p.sSame !== null).sort((a, b) => b.batch - a.batch)[0];
-        return { label, phase, promptTokens: setting.promptTokens, same, own: own[0]!.own! };
+        // what a search found goes before the largest of the batch sizes that were asked for
+        const at = own.find((p) => p.isMax) ?? own[0]!;
+        return { label, phase, promptTokens: setting.promptTokens, same, own: at.own!, memory: at.memory };
       });
     }),
   );
@@ -173,6 +175,11 @@ export function ownLargestTable(settings: readonly ThroughputSetting[], where: s
       { head: 'own largest', hint: 'tokens/s of each side at its own largest batch', cell: (r) => ratio(r.own.s) },
       { head: 'its batch', cell: (r) => r.own.batch },
       { head: 'batch of none', cell: (r) => r.own.baseBatch },
+      {
+        head: 'memory',
+        hint: 'that cache and workspace were allowed',
+        cell: (r) => (r.memory === null ? 'all' : bytes(r.memory)),
+      },
     ],
     { label: (r) => r.label },
   );
