@@ -192,14 +192,12 @@ export interface Model {
 }
 
 export interface NegativeSet {
-  base_score: number[];
   cell_no: number;
   levels: number[];
   metric: string;
-  rep: number[];
+  rep: number[] | null;
   robust: number[] | null;
   sample_idx: number[];
-  score: number[];
   sweep_no: number;
   variant: string;
 }

@@ -34,6 +34,8 @@ export const RULES = {
 } as const satisfies Record<string, NegativeRule>;
 export type RuleName = keyof typeof RULES;
 export const RULE_NAMES = Object.keys(RULES) as RuleName[];
+/** Rules that differ in what is counted; `artifact` counts as `median` does and weighs the sums. */
+export const COUNTED_RULES = ['default', 'median', 'mean'] as const satisfies readonly RuleName[];
 
 export interface Thresholds {
   n: number;
@@ -105,7 +107,7 @@ export function replicateScores(bases: readonly number[], scores: readonly numbe
 }
 
 /** The uncompressed runs agree within theta. */
-export function isStable({ baseMin, baseMax }: ReplicateScores, theta: number): boolean {
+export function isStable({ baseMin, baseMax }: Pick<ReplicateScores, 'baseMin' | 'baseMax'>, theta: number): boolean {
   return !(baseMax * (1 - theta) > baseMin);
 }
 

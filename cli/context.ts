@@ -54,7 +54,9 @@ export function createContext(options: ContextOptions): Context {
       return addresses;
     },
     async db() {
-      db ??= openDatabase((await context.addresses()).databaseUrl, { max: 2, applicationName: 'kvsweep-cli' });
+      // Rows alone need no Temporal: DATABASE_URL is enough.
+      const url = config.databaseUrl ?? (await context.addresses()).databaseUrl;
+      db ??= openDatabase(url, { max: 2, applicationName: 'kvsweep-cli' });
       return db;
     },
     async temporal() {

@@ -9,10 +9,12 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
 import { models } from './models.ts';
+import { negatives } from './negatives.ts';
 import { nodes } from './nodes.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -40,6 +42,8 @@ export const COMMANDS: readonly Command[] = [
   query,
   schema,
   report,
+  negatives,
+  importScores,
   models,
   datasets,
   compressors,

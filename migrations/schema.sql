@@ -207,9 +207,7 @@ create table negative_set (
   metric text not null,
   variant text not null,
   sample_idx integer[] not null,
-  rep smallint[] not null,
-  base_score double precision[] not null,
-  score double precision[] not null,
+  rep smallint[],
   levels integer[] not null,
   robust integer[],
   constraint negative_set_pkey PRIMARY KEY (sweep_no, cell_no, metric, variant)
@@ -887,12 +885,12 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
     r.dataset,
     p.task_type,
     p.key AS prompt_key,
-    s.rep::integer AS replicate,
+    COALESCE(s.rep::integer, 0) AS replicate,
     n.metric,
     n.variant,
     g.rule,
-    s.base_score,
-    s.score,
+    x.score AS base_score,
+    o.score,
     (ARRAY[1, 2, 4, 8, 10, 16, 24, 32])[l.down]::double precision / 100::double precision AS negative_to,
     (ARRAY[1, 2, 4, 8, 10, 16, 24, 32])[l.up]::double precision / 100::double precision AS mirrored_to,
         CASE
@@ -906,8 +904,10 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
      JOIN negative_set n USING (sweep_no, cell_no)
      JOIN negative_summary m ON m.sweep_no = n.sweep_no AND m.cell_no = n.cell_no AND m.metric = n.metric AND m.variant = n.variant AND m.task_type = ''::text
      JOIN cell b ON b.sweep_no = m.base_sweep_no AND b.cell_no = m.base_cell_no
-     CROSS JOIN LATERAL UNNEST(n.sample_idx, n.rep, n.base_score, n.score, n.levels, n.robust) s(sample_idx, rep, base_score, score, levels, robust)
+     CROSS JOIN LATERAL UNNEST(n.sample_idx, n.rep, n.levels, n.robust) s(sample_idx, rep, levels, robust)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
+     LEFT JOIN score o ON o.sweep_no = n.sweep_no AND o.cell_no = n.cell_no AND o.sample_idx = s.sample_idx AND o.rep = COALESCE(s.rep::integer, 0) AND o.metric = n.metric AND o.variant = n.variant
+     LEFT JOIN score x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = s.sample_idx AND x.rep = COALESCE(s.rep::integer, 0) AND x.metric = n.metric AND x.variant = n.variant
      CROSS JOIN ( VALUES (1,'default'::text), (2,'median'::text), (3,'mean'::text)) g(no, rule)
      CROSS JOIN LATERAL ( SELECT (s.levels >> (4 * (g.no - 1))) & 15 AS down,
             (s.levels >> (4 * (g.no + 2))) & 15 AS up,
@@ -972,18 +972,15 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
     n.variant,
     (ARRAY['default'::text, 'median'::text, 'mean'::text, 'artifact'::text])[g.rule] AS rule,
     (ARRAY[1, 2, 4, 8, 10, 16, 24, 32])[g.theta]::double precision / 100::double precision AS theta,
-        CASE
-            WHEN g.rule = 4 THEN g.weight
-            ELSE 1
-        END * n.n AS n,
-    n.eligible[g.rule] AS eligible,
-    n.negatives[g.at] AS negatives,
-    n.mirrored[g.at] AS mirrored,
-    n.negatives[g.at] - n.mirrored[g.at] AS net,
+    g.weight * n.n AS n,
+    g.weight * n.eligible[g.counted] AS eligible,
+    g.weight * n.negatives[g.at] AS negatives,
+    g.weight * n.mirrored[g.at] AS mirrored,
+    g.weight * (n.negatives[g.at] - n.mirrored[g.at]) AS net,
     n.p[g.at] AS p,
-    n.robust[g.at] AS robust,
-    n.stable[g.at] AS stable,
-    n.noise_negatives[g.at] AS noise_negatives,
+    g.weight * n.robust[g.at] AS robust,
+    g.weight * n.stable[g.at] AS stable,
+    g.weight * n.noise_negatives[g.at] AS noise_negatives,
         CASE
             WHEN g.rule = 3 THEN t.mean
             ELSE t.median
@@ -996,14 +993,15 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
      JOIN negative_summary n USING (sweep_no, cell_no)
      JOIN cell b ON b.sweep_no = n.base_sweep_no AND b.cell_no = n.base_cell_no
      JOIN negative_threshold t ON t.sweep_no = n.base_sweep_no AND t.cell_no = n.base_cell_no AND t.metric = n.metric AND t.variant = n.variant
-     CROSS JOIN LATERAL ( SELECT rule.rule,
+     CROSS JOIN LATERAL ( SELECT rules.rule,
             theta.theta,
-            8 * (rule.rule - 1) + theta.theta AS at,
+            rules.counted,
+            8 * (rules.counted - 1) + theta.theta AS at,
                 CASE
-                    WHEN r.dataset = 'passage_count'::text OR r.dataset ~~ '%/passage_count'::text THEN 2
+                    WHEN rules.rule = 4 AND (r.dataset = 'passage_count'::text OR r.dataset ~~ '%/passage_count'::text) THEN 2
                     ELSE 1
                 END AS weight
-           FROM generate_series(1, 4) rule(rule),
+           FROM ( VALUES (1,1), (2,2), (3,3), (4,2)) rules(rule, counted),
             generate_series(1, 8) theta(theta)) g
   WHERE not_inert(r.compressor, r.summary) IS NOT FALSE AND r.replicate_of IS NULL;
 create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing) as
@@ -1631,7 +1629,7 @@ comment on column kv.negatives_summary.eligible is 'pairs whose uncompressed sco
 comment on column kv.negatives_summary.negatives is 'eligible pairs whose score fell by theta or more';
 comment on column kv.negatives_summary.mirrored is 'the same with the two runs swapped: what noise alone would give';
 comment on column kv.negatives_summary.net is 'negatives - mirrored';
-comment on column kv.negatives_summary.p is 'exact two-sided binomial p of negatives among negatives + mirrored';
+comment on column kv.negatives_summary.p is 'exact two-sided binomial p of negatives among negatives + mirrored, of records counted once';
 comment on column kv.negatives_summary.robust is 'pairs that are negative whichever replicates are compared; null without replicates';
 comment on column kv.negatives_summary.stable is 'eligible pairs whose uncompressed runs agree within theta; null without replicates';
 comment on column kv.negatives_summary.noise_negatives is 'negatives between the baseline and its noise cell; null without one';

@@ -5,8 +5,6 @@ import { runKey } from './score-columns.ts';
 
 export interface CellFacts {
   promptSet: string | null;
-  /** LongBench's set whose records rule `artifact` counts twice. */
-  isPassageCount: boolean;
   /** It repeats another compressed cell: it serves that cell and is none of its own. */
   isReplicate: boolean;
   /** Done runs that repeat this compressed cell. */
@@ -17,7 +15,6 @@ export async function cellFacts(db: Db, cells: readonly RunRef[]): Promise<Map<s
   const rows = await query<RunRef & CellFacts>(
     db,
     `select c.sweep_no as "sweepNo", c.cell_no as "cellNo", encode(c.prompt_set, 'hex') as "promptSet",
-            coalesce(c.dataset = 'passage_count' or c.dataset like '%/passage_count', false) as "isPassageCount",
             c.replicate_of is not null as "isReplicate",
             coalesce((select jsonb_agg(jsonb_build_object('sweepNo', t.sweep_no, 'cellNo', t.cell_no)
                                        order by t.sweep_no, t.cell_no)

@@ -3,15 +3,15 @@
  * theta, and the sparse sets. It recomputes from scores and replaces what was there; twice, or twice at once, changes
  * nothing. Many cells go through one statement; cells of one baseline go together, so that its scores are read once.
  */
-import { packLevels, packRobust } from '../../analysis/negative-counts.ts';
-import { type ReplicateScores, replicateScores, type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
+import { type BaseReplicates, baseReplicates } from '../../analysis/negative-replicates.ts';
+import { type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
 import { floorOf } from '../../analysis/noise-floor.ts';
 import type { Db } from '../database.ts';
 import type { RunRef, StaleCell } from '../ledger.ts';
 import { type CellFacts, cellFacts, type NoiseRun, noiseRuns, type TaskTypes, taskTypesOf } from './negative-facts.ts';
 import { type Judged, judge } from './negative-judge.ts';
 import { replaceNegatives, replaceThresholds, type ThresholdRow } from './negative-rows.ts';
-import { align, REPLICATE_SPAN, readScoreColumns, runKey, type ScoreColumn } from './score-columns.ts';
+import { readScoreColumns, runKey, type ScoreColumn } from './score-columns.ts';
 
 /** Version of the code that wrote the rows. */
 export const NEGATIVES_VERSION = 'kvsweep-negatives-1';
@@ -19,10 +19,13 @@ export const NEGATIVES_VERSION = 'kvsweep-negatives-1';
 /** Score rows that one statement fetches, about: enough to hide its cost, few enough to keep in memory twice. */
 const CELLS_PER_BATCH = 100;
 
+/** What the stage has to know of a cell. */
+export type NegativeCell = Pick<StaleCell, 'sweepNo' | 'cellNo' | 'isBaseline' | 'noiseKind' | 'inert' | 'baseline'>;
+
 /** Brings the negatives of `cells` up to date. @param breathe called after every batch; what it throws ends the work */
 export async function aggregateNegatives(
   db: Db,
-  cells: readonly StaleCell[],
+  cells: readonly NegativeCell[],
   breathe: () => Promise<void>,
 ): Promise<void> {
   const facts = await cellFacts(db, cells);
@@ -44,9 +47,9 @@ export async function aggregateNegatives(
 }
 
 /** Cells of one baseline next to each other, in an order that two aggregations at once share. */
-function batchesOf(cells: readonly StaleCell[]): StaleCell[][] {
+function batchesOf(cells: readonly NegativeCell[]): NegativeCell[][] {
   const place = (run: RunRef | null) => (run ? [run.sweepNo, run.cellNo] : [-1, -1]);
-  const order = (cell: StaleCell) => [...place(baselineRun(cell)), cell.sweepNo, cell.cellNo];
+  const order = (cell: NegativeCell) => [...place(baselineRun(cell)), cell.sweepNo, cell.cellNo];
   const sorted = [...cells].sort((a, b) => {
     const [left, right] = [order(a), order(b)];
     const at = left.findIndex((part, i) => part !== right[i]);
@@ -57,17 +60,15 @@ function batchesOf(cells: readonly StaleCell[]): StaleCell[][] {
   );
 }
 
-function baselinesOf(cells: readonly StaleCell[]): RunRef[] {
+function baselinesOf(cells: readonly NegativeCell[]): RunRef[] {
   return [...new Map(cells.flatMap((cell) => baselineRun(cell) ?? []).map((run) => [runKey(run), run])).values()];
 }
 
 /** A baseline under one metric, as its cells are held against it. */
 export interface BaselineMetric extends ScoreColumn {
   thresholds: Thresholds;
-  /** Over the mean score per record of all uncompressed runs; null without replicates. */
-  robustThresholds: Thresholds | null;
-  /** Scores of all uncompressed runs by sample_idx, in the order of the runs; null without replicates. */
-  runs: Map<number, number[]> | null;
+  /** Of all uncompressed runs; null without replicates. */
+  replicates: BaseReplicates | null;
   /** Scores of the noise cell that serves as floor; null without one. */
   floor: ScoreColumn | null;
 }
@@ -83,7 +84,7 @@ type Known = Map<string, Baseline>;
 /** The baselines of a batch; those of the batch before are kept. Writes the thresholds of new ones. */
 async function knownBaselines(
   db: Db,
-  batch: readonly StaleCell[],
+  batch: readonly NegativeCell[],
   noise: ReadonlyMap<string, NoiseRun[]>,
   before: Known | null,
 ): Promise<Known> {
@@ -108,7 +109,7 @@ async function knownBaselines(
   return known;
 }
 
-function baselineRun(cell: StaleCell): RunRef | null {
+function baselineRun(cell: NegativeCell): RunRef | null {
   return cell.isBaseline ? cell : cell.baseline;
 }
 
@@ -117,15 +118,10 @@ function baselineOf(run: RunRef, noise: readonly NoiseRun[], columns: ReadonlyMa
   const floor = floorOf(replicates);
   const metrics = (columns.get(runKey(run)) ?? []).map((own): BaselineMetric => {
     const others = replicates.flatMap((cell) => sameMetric(columns.get(runKey(cell)), own) ?? []);
-    const runs = others.length > 0 ? byRecord([own, ...others]) : null;
-    const means = [...(runs?.values() ?? [])].flatMap((scores) =>
-      scores.length >= 2 ? [scores.reduce((sum, s) => sum + s, 0) / scores.length] : [],
-    );
     return {
       ...own,
       thresholds: thresholdsOf(own.scores)!,
-      robustThresholds: thresholdsOf(means),
-      runs,
+      replicates: others.length > 0 ? baseReplicates([own, ...others]) : null,
       floor: (floor && sameMetric(columns.get(runKey(floor)), own)) ?? null,
     };
   });
@@ -139,34 +135,21 @@ export function sameMetric(
   return columns?.find((column) => column.metric === of.metric && column.variant === of.variant);
 }
 
-function byRecord(columns: readonly ScoreColumn[]): Map<number, number[]> {
-  const out = new Map<number, number[]>();
-  for (const { keys, scores } of columns) {
-    for (let i = 0; i < keys.length; i++) {
-      const record = Math.floor(keys[i]! / REPLICATE_SPAN);
-      const list = out.get(record);
-      if (list) list.push(scores[i]!);
-      else out.set(record, [scores[i]!]);
-    }
-  }
-  return out;
-}
-
 function thresholdRows({ run, replicates, metrics }: Baseline): ThresholdRow[] {
-  return metrics.map(({ metric, variant, thresholds, robustThresholds }) => ({
+  return metrics.map(({ metric, variant, thresholds, replicates: said }) => ({
     ...run,
     metric,
     variant,
     ...thresholds,
     replicates,
-    robustMedian: robustThresholds?.median ?? null,
-    robustMean: robustThresholds?.mean ?? null,
+    robustMedian: said?.thresholds.median ?? null,
+    robustMean: said?.thresholds.mean ?? null,
   }));
 }
 
 async function aggregateBatch(
   db: Db,
-  batch: readonly StaleCell[],
+  batch: readonly NegativeCell[],
   known: Known,
   facts: ReadonlyMap<string, CellFacts>,
   types: TaskTypes,
@@ -182,55 +165,20 @@ async function aggregateBatch(
     for (const own of columns.get(runKey(cell)) ?? []) {
       const base = baseline?.metrics.find((m) => m.metric === own.metric && m.variant === own.variant);
       if (!baseline || !base) continue;
-      judged.push(judgeCell(cell, baseline, base, own, columns, facts.get(runKey(cell))!, types));
+      const { twins, promptSet } = facts.get(runKey(cell))!;
+      judged.push(
+        judge({
+          run: cell,
+          baseline: baseline.run,
+          base,
+          own,
+          twins,
+          twinColumns: twins.flatMap((twin) => sameMetric(columns.get(runKey(twin)), own) ?? []),
+          isNoise: cell.noiseKind !== null,
+          types: types.of(promptSet),
+        }),
+      );
     }
   }
   await replaceNegatives(db, NEGATIVES_VERSION, batch, judged);
-}
-
-function judgeCell(
-  cell: StaleCell,
-  baseline: Baseline,
-  base: BaselineMetric,
-  own: ScoreColumn,
-  columns: ReadonlyMap<string, ScoreColumn[]>,
-  facts: CellFacts,
-  types: TaskTypes,
-): Judged {
-  const pairs = align(base, own);
-  const isNoise = cell.noiseKind !== null;
-  let replicates: (ReplicateScores | null)[] | null = null;
-  if (base.runs && base.robustThresholds && !isNoise) {
-    const runs = base.runs;
-    const twins = facts.twins.flatMap((twin) => sameMetric(columns.get(runKey(twin)), own) ?? []);
-    const scores = byRecord([own, ...twins]);
-    const perRecord = new Map<number, ReplicateScores | null>();
-    replicates = Array.from(pairs.keys, (key) => {
-      const record = Math.floor(key / REPLICATE_SPAN);
-      let said = perRecord.get(record);
-      if (said === undefined) {
-        said = replicateScores(runs.get(record) ?? [], scores.get(record) ?? []);
-        perRecord.set(record, said);
-      }
-      return said;
-    });
-  }
-  const levels = Int32Array.from(pairs.keys, (_, i) => packLevels(pairs.base[i]!, pairs.score[i]!, base.thresholds));
-  const robust = replicates && Int32Array.from(replicates, (r) => packRobust(r, base.robustThresholds));
-  const floor = base.floor && !isNoise ? align(base, base.floor) : null;
-  return judge({
-    run: cell,
-    baseline: baseline.run,
-    twins: facts.twins,
-    metric: own.metric,
-    variant: own.variant,
-    pairs,
-    levels,
-    robust,
-    replicates,
-    floor,
-    thresholds: base.thresholds,
-    isPassageCount: facts.isPassageCount,
-    typeOf: types.of(facts.promptSet),
-  });
 }

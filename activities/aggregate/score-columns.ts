@@ -11,6 +11,8 @@ export interface ScoreColumn {
   variant: string;
   /** sample_idx * 2^16 + rep, ascending. */
   keys: Float64Array;
+  /** sample_idx of each key. */
+  records: Int32Array;
   scores: Float64Array;
 }
 
@@ -26,17 +28,21 @@ export async function readScoreColumns(db: Db, runs: readonly RunRef[]): Promise
   if (runs.length === 0) return out;
   const rows = await query<RunRef & { metric: string; variant: string; keys: Buffer; scores: Buffer }>(
     db,
-    `select s.sweep_no as "sweepNo", s.cell_no as "cellNo", s.metric, s.variant,
-            array_send(array_agg(s.sample_idx * ${REPLICATE_SPAN}::float8 + s.rep)) as keys,
-            array_send(array_agg(s.score)) as scores
+    // Grouped run by run: sorting all of them at once would go through the disk.
+    `select u.sweep_no as "sweepNo", u.cell_no as "cellNo", s.metric, s.variant, s.keys, s.scores
        from unnest($1::int[], $2::int[]) as u (sweep_no, cell_no)
-       join score s on s.sweep_no = u.sweep_no and s.cell_no = u.cell_no
-      group by s.sweep_no, s.cell_no, s.metric, s.variant
-      order by s.sweep_no, s.cell_no, s.metric, s.variant`,
+      cross join lateral (
+            select metric, variant, array_send(array_agg(sample_idx * ${REPLICATE_SPAN}::float8 + rep)) as keys,
+                   array_send(array_agg(score)) as scores
+              from score
+             where sweep_no = u.sweep_no and cell_no = u.cell_no
+             group by metric, variant) s
+      order by u.sweep_no, u.cell_no, s.metric, s.variant`,
     [runs.map((run) => run.sweepNo), runs.map((run) => run.cellNo)],
   );
   for (const { metric, variant, keys, scores, ...run } of rows) {
-    const column = inOrder(doublesOf(keys), doublesOf(scores));
+    const ordered = inOrder(doublesOf(keys), doublesOf(scores));
+    const column = { ...ordered, records: recordsOf(ordered.keys) };
     const list = out.get(runKey(run));
     if (list) list.push({ metric, variant, ...column });
     else out.set(runKey(run), [{ metric, variant, ...column }]);
@@ -63,6 +69,12 @@ function inOrder(keys: Float64Array, scores: Float64Array): Pick<ScoreColumn, 'k
   if (sorted) return { keys, scores };
   const order = Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
   return { keys: Float64Array.from(order, (i) => keys[i]!), scores: Float64Array.from(order, (i) => scores[i]!) };
+}
+
+export function recordsOf(keys: Float64Array): Int32Array {
+  const records = new Int32Array(keys.length);
+  for (let i = 0; i < keys.length; i++) records[i] = Math.floor(keys[i]! / REPLICATE_SPAN);
+  return records;
 }
 
 export interface Aligned {

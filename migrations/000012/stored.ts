@@ -24,7 +24,7 @@ export const negativesSummary: View = {
     negatives: 'eligible pairs whose score fell by theta or more',
     mirrored: 'the same with the two runs swapped: what noise alone would give',
     net: 'negatives - mirrored',
-    p: 'exact two-sided binomial p of negatives among negatives + mirrored',
+    p: 'exact two-sided binomial p of negatives among negatives + mirrored, of records counted once',
     robust: 'pairs that are negative whichever replicates are compared; null without replicates',
     stable: 'eligible pairs whose uncompressed runs agree within theta; null without replicates',
     noise_negatives: 'negatives between the baseline and its noise cell; null without one',
@@ -38,8 +38,9 @@ export const negativesSummary: View = {
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.batch, r.noise_kind, r.dataset,
            n.task_type, n.metric, n.variant, (array['default', 'median', 'mean', 'artifact'])[g.rule],
            (array[1, 2, 4, 8, 10, 16, 24, 32])[g.theta]::float8 / 100,
-           case when g.rule = 4 then g.weight else 1 end * n.n, n.eligible[g.rule], n.negatives[g.at], n.mirrored[g.at],
-           n.negatives[g.at] - n.mirrored[g.at], n.p[g.at], n.robust[g.at], n.stable[g.at], n.noise_negatives[g.at],
+           g.weight * n.n, g.weight * n.eligible[g.counted], g.weight * n.negatives[g.at], g.weight * n.mirrored[g.at],
+           g.weight * (n.negatives[g.at] - n.mirrored[g.at]), n.p[g.at], g.weight * n.robust[g.at], g.weight * n.stable[g.at],
+           g.weight * n.noise_negatives[g.at],
            case when g.rule = 3 then t.mean else t.median end, n.mean_base[g.at], n.mean_score[g.at],
            1 + cardinality(t.rep_cells), 1 + cardinality(n.twin_cells)
       from newest_run r
@@ -48,9 +49,10 @@ export const negativesSummary: View = {
       join negative_threshold t on t.sweep_no = n.base_sweep_no and t.cell_no = n.base_cell_no and t.metric = n.metric
        and t.variant = n.variant
      cross join lateral (
-           select rule, theta, 8 * (rule - 1) + theta as at,
-                  case when r.dataset = 'passage_count' or r.dataset like '%/passage_count' then 2 else 1 end as weight
-             from generate_series(1, 4) as rule, generate_series(1, 8) as theta) g
+           select rule, theta, counted, 8 * (counted - 1) + theta as at,
+                  case when rule = 4 and (r.dataset = 'passage_count' or r.dataset like '%/passage_count')
+                       then 2 else 1 end as weight
+             from (values (1, 1), (2, 2), (3, 3), (4, 2)) as rules (rule, counted), generate_series(1, 8) as theta) g
      where not_inert(r.compressor, r.summary) is not false and r.replicate_of is null`,
 };
 
@@ -81,7 +83,7 @@ export const negativeSets: View = {
   },
   text: `
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.batch, r.noise_kind, r.dataset, p.task_type,
-           p.key, s.rep::int, n.metric, n.variant, g.rule, s.base_score, s.score,
+           p.key, coalesce(s.rep, 0)::int, n.metric, n.variant, g.rule, x.score, o.score,
            (array[1, 2, 4, 8, 10, 16, 24, 32])[l.down]::float8 / 100, (array[1, 2, 4, 8, 10, 16, 24, 32])[l.up]::float8 / 100,
            case when s.robust is not null
                 then array(select percent::float8 / 100
@@ -93,9 +95,12 @@ export const negativeSets: View = {
       join negative_summary m on m.sweep_no = n.sweep_no and m.cell_no = n.cell_no and m.metric = n.metric
        and m.variant = n.variant and m.task_type = ''
       join cell b on b.sweep_no = m.base_sweep_no and b.cell_no = m.base_cell_no
-     cross join lateral unnest(n.sample_idx, n.rep, n.base_score, n.score, n.levels, n.robust)
-                        as s (sample_idx, rep, base_score, score, levels, robust)
+     cross join lateral unnest(n.sample_idx, n.rep, n.levels, n.robust) as s (sample_idx, rep, levels, robust)
       join prompt p on p.prompt_set = r.prompt_set and p.idx = s.sample_idx
+      left join score o on o.sweep_no = n.sweep_no and o.cell_no = n.cell_no and o.sample_idx = s.sample_idx
+       and o.rep = coalesce(s.rep, 0) and o.metric = n.metric and o.variant = n.variant
+      left join score x on x.sweep_no = b.sweep_no and x.cell_no = b.cell_no and x.sample_idx = s.sample_idx
+       and x.rep = coalesce(s.rep, 0) and x.metric = n.metric and x.variant = n.variant
      cross join (values (1, 'default'), (2, 'median'), (3, 'mean')) as g (no, rule)
      cross join lateral (
            select (s.levels >> (4 * (g.no - 1))) & 15 as down, (s.levels >> (4 * (g.no + 2))) & 15 as up,

@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 
 /**
  * What aggregation keeps of negatives. Each row can be dropped and computed again; keyed by the run of a cell, never by a
- * cell that reuses another sweep's run. Arrays [rule][theta] are flat, rule by rule: default, median, mean, artifact; theta
- * 1, 2, 4, 8, 10, 16, 24, 32 %.
+ * cell that reuses another sweep's run. Arrays [rule][theta] are flat, rule by rule: default, median, mean; theta 1, 2, 4, 8,
+ * 10, 16, 24, 32 %. Rule artifact is median, weighed by the views.
  */
 export async function createTables(db: Kysely<unknown>): Promise<void> {
   // rep_*: the other uncompressed runs that serve as replicates; robust_* are over the mean score per record of all of them.
@@ -25,7 +25,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
       constraint negative_threshold_pkey primary key (sweep_no, cell_no, metric, variant),
       constraint negative_threshold_pairs_up check (cardinality(rep_sweeps) = cardinality(rep_cells))
     )`.execute(db);
-  // twin_*: replicates of the compressed cell. Sums of the rule artifact are weighed.
+  // twin_*: replicates of the compressed cell.
   await sql`
     create table negative_summary (
       sweep_no int not null,
@@ -53,7 +53,7 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   // Sparse and one row a cell: only samples that are negative or mirrored at the least theta, or robust at any. `levels`
   // holds 4 bits each: at how many thetas the sample is negative under default, median, mean, then mirrored. `robust` has bit
-  // 8 * rule + theta. A sample of 0 against 0 is left out: `median` calls it negative at every theta.
+  // 8 * rule + theta. `rep` is null if all are 0. A sample of 0 against 0 is left out: `median` calls it negative at every theta.
   await sql`
     create table negative_set (
       sweep_no int not null,
@@ -61,13 +61,26 @@ export async function createTables(db: Kysely<unknown>): Promise<void> {
       metric text not null,
       variant text not null,
       sample_idx int[] not null,
-      rep smallint[] not null,
-      base_score double precision[] not null,
-      score double precision[] not null,
+      rep smallint[],
       levels int[] not null,
       robust int[],
       constraint negative_set_pkey primary key (sweep_no, cell_no, metric, variant)
     )`.execute(db);
+  // Nobody selects by what an array holds, and statistics of its elements would cost more than the rest.
+  for (const table of ['negative_summary', 'negative_set']) {
+    await sql`
+      do $$
+      declare
+        name text;
+      begin
+        for name in
+          select attname from pg_attribute
+           where attrelid = ${sql.lit(table)}::regclass and attnum > 0 and attndims > 0
+        loop
+          execute format('alter table ${sql.raw(table)} alter column %I set statistics 0', name);
+        end loop;
+      end $$`.execute(db);
+  }
 }
 
 export async function dropTables(db: Kysely<unknown>): Promise<void> {
