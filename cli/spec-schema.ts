@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { checkDatasetRef, type DatasetRef, expandDatasetRef } from '../datasets/index.ts';
 
 /**
  * The shape of a sweep spec. Only the shape: names and parameters of compressors are the engine's business
- * (`gpu-runner resolve`), data sets are checked by their loaders.
+ * (`gpu-runner resolve`), files of data sets are checked by their loaders.
  */
 const positive = z.int().min(1);
 const memory = z.string().regex(/^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$/, 'write an amount of memory like 512MiB or 4GB');
@@ -20,19 +21,33 @@ const sampling = z.union([
   }),
 ]);
 
-const dataset = z.union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })]);
+/** A name, or a reference whose fields are checked here, where their line is known. */
+const dataset = z.custom<string | { kind: string }>().superRefine((value: unknown, issues) => {
+  const refuse = (message: string) => issues.addIssue({ code: 'custom', message });
+  if (typeof value === 'string' && value !== '') return;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('kind' in value)) {
+    refuse('a data set is a name, or {kind: ..., ...}; `kvsweep datasets` lists both');
+    return;
+  }
+  for (const ref of expandDatasetRef(value as Record<string, unknown>)) {
+    const wrong = checkDatasetRef(ref as unknown as DatasetRef);
+    if (wrong !== null) return refuse(wrong);
+  }
+});
+const prompts = z.union([positive, z.literal('all')]);
 const scheduler = z.enum(['static', 'continuous']);
 
 const generate = z.strictObject({
   dataset,
   /** Instead of the batch sizes of the sweep. */
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   /** Longer or shorter prompts are passed over and counted. */
   max_prompt_chars: positive.optional(),
   min_prompt_tokens: positive.optional(),
   max_prompt_tokens: positive.optional(),
-  max_new_tokens: listOf(positive),
+  /** May be left out if every prompt has a cap of its own (LongBench, GSM8K, generated tasks). */
+  max_new_tokens: listOf(positive).optional(),
   min_new_tokens: z.int().min(0).default(0),
   sampling: listOf(sampling).default('greedy'),
   chat: z.boolean().default(true),
@@ -40,6 +55,8 @@ const generate = z.strictObject({
   truncate: z.enum(['none', 'middle', 'middle_retok']).default('middle'),
   stop_ids: z.array(z.int().min(0)).default([]),
   stop_strings: z.array(z.string().min(1)).default([]),
+  /** Run a chat model even if nothing that ends its turn is among the stop ids. */
+  allow_no_eot: z.boolean().default(false),
   trace: z.array(z.enum(['kept', 'times'])).default([]),
   scheduler: scheduler.default('continuous'),
   invariant: z.boolean().default(true),
@@ -64,7 +81,7 @@ const throughput = z.strictObject({
 const score = z.strictObject({
   dataset,
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   prompt_tokens: listOf(positive),
   new_tokens: listOf(positive),
   top_k: positive.max(100).default(2),

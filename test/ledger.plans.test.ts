@@ -32,6 +32,18 @@ test('a plan becomes numbered groups and cells; the generated columns say what w
   ]);
 });
 
+test('what a later version knows of a model is added to what is stored', async () => {
+  const plan = (id: string, meta: Record<string, string | boolean>) => ({
+    ...sweepPlan(id, [[cellPlan(`${id} 0`)]]),
+    models: [{ sha256: sha('model of two versions'), name: 'old', path: 'old.gguf', meta }],
+  });
+  await insertPlan(database.db, plan('meta-1', { context: '2048' }));
+  await insertPlan(database.db, plan('meta-2', { context: '2048', bos: true }));
+  await insertPlan(database.db, plan('meta-3', { context: '2048' }));
+  const rows = await query(database.db, `select meta from model where path = 'old.gguf'`);
+  expect(rows).toEqual([{ meta: { context: '2048', bos: true } }]);
+});
+
 test('batch max has no number until it has run', async () => {
   const plan = cellPlan('max');
   const { sweepNo } = await insertPlan(

@@ -77,8 +77,10 @@ async function saveModels(db: Db, plan: SweepPlan): Promise<void> {
   for (const model of plan.models) {
     await query(
       db,
+      // A later version may know more of the same file: the rules of its tokenizer are part of a workload's provenance.
       `insert into model (sha, name, path, meta) values ($1, $2, $3, $4)
-           on conflict do nothing`,
+           on conflict (sha) do update set meta = model.meta || excluded.meta
+        where not model.meta @> excluded.meta`,
       [fromHex(model.sha256), model.name, model.path, toJsonb(model.meta)],
     );
   }
