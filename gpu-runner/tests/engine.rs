@@ -149,7 +149,10 @@ fn a_long_text_is_cut_in_its_middle_and_keeps_both_ends() {
     assert_eq!(one(&events)["n_prompt"], 300);
     let short = json!({"sample": "short", "prompt": &text[..300]});
     let events = engine.run(retok(json!({"truncate_at": 300})), &[short]);
-    assert_eq!((one(&events)["n_prompt"].clone(), one(&events)["truncated"].clone()), (json!(300), json!(false)));
+    assert_eq!(
+        (one(&events)["n_prompt"].clone(), one(&events)["truncated"].clone()),
+        (json!(300), json!(false))
+    );
 }
 
 #[test]

@@ -198,7 +198,9 @@ impl<'a> Rules<'a> {
             Truncate::MiddleRetok => {
                 let tokenizer = self.tokenizer()?;
                 let ids = tokenizer.encode_plain(text)?;
-                let (most, half) = self.truncate_at.map_or((self.context, limit / 2), |most| (most, most / 2));
+                let (most, half) = self
+                    .truncate_at
+                    .map_or((self.context, limit / 2), |most| (most, most / 2));
                 if ids.len() <= most || half == 0 {
                     return Ok(whole);
                 }
