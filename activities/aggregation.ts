@@ -1,4 +1,4 @@
-/** The activity shell of aggregation on `kv.db`; what is computed stands in `aggregate-sweep.ts`. */
+/** The activity shell of aggregation on `kv.db`; what is computed stands in `aggregate/`. */
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { type Db, databaseFailure } from './database.ts';
 import * as ledger from './ledger.ts';

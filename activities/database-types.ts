@@ -53,31 +53,32 @@ export interface Calibration {
 
 export interface Cell {
   axes: Json;
-  backend: Generated<string>;
+  backend: Generated<string | null>;
   baseline_key: Buffer | null;
   batch: Generated<number | null>;
   cell_no: number;
   compressor: string;
   dataset: string | null;
   derived: Json;
-  effective: Json;
+  effective: Json | null;
   err_class: string | null;
   est_ms: number | null;
   finished_at: Timestamp | null;
   group_no: number;
-  invariant: Generated<boolean>;
+  invariant: Generated<boolean | null>;
   is_baseline: boolean;
   key: Buffer;
   label: string;
   lease: string | null;
   model: Generated<string>;
-  model_sha: Generated<Buffer>;
+  model_sha: Generated<Buffer | null>;
   n_alarms: Generated<number>;
   n_planned: number;
   noise_kind: string | null;
   noise_no: number | null;
   prompt_set: Generated<Buffer | null>;
   provenance: Json | null;
+  replicate_of: Buffer | null;
   requested: Json;
   reused_from: number | null;
   run: Json;
@@ -111,6 +112,15 @@ export interface CellGroup {
   queue: string;
   run_no: Generated<number>;
   sweep_no: number;
+}
+
+export interface CellStage {
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  inputs: string;
+  stage: string;
+  sweep_no: number;
+  version: string;
 }
 
 export interface CellStats {
@@ -174,24 +184,15 @@ export interface Kept {
   sweep_no: number;
 }
 
-export interface LengthShift {
-  base_cell_no: number;
-  base_sweep_no: number;
-  beyond_noise: boolean | null;
-  cell_no: number;
-  censor: string;
-  d: number | null;
-  d_hi: number | null;
-  d_lo: number | null;
-  first_diff: number | null;
-  l_base: number;
-  l_comp: number;
-  rep: number;
-  same: boolean;
-  sample_idx: number;
-  stop_early: boolean;
-  stop_missed: boolean;
-  sweep_no: number;
+export interface LatencyModel {
+  base_prefill_tok_s: number[] | null;
+  base_tokens: number[] | null;
+  base_tpot_ms: number[] | null;
+  batch: number | null;
+  key: Buffer | null;
+  prefill_tok_s: number[] | null;
+  tokens: number[] | null;
+  tpot_ms: number[] | null;
 }
 
 export interface Model {
@@ -199,6 +200,57 @@ export interface Model {
   name: string;
   path: string;
   sha: Buffer;
+}
+
+export interface NegativeSet {
+  cell_no: number;
+  levels: number[];
+  metric: string;
+  rep: number[] | null;
+  robust: number[] | null;
+  sample_idx: number[];
+  sweep_no: number;
+  variant: string;
+}
+
+export interface NegativeSummary {
+  base_cell_no: number;
+  base_sweep_no: number;
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  eligible: number[];
+  mean_base: number[];
+  mean_score: number[];
+  metric: string;
+  mirrored: number[];
+  n: number;
+  negatives: number[];
+  noise_negatives: number[] | null;
+  p: number[];
+  robust: number[] | null;
+  stable: number[] | null;
+  sweep_no: number;
+  task_type: string;
+  twin_cells: number[];
+  twin_sweeps: number[];
+  variant: string;
+  version: string;
+}
+
+export interface NegativeThreshold {
+  cell_no: number;
+  computed_at: Generated<Timestamp>;
+  mean: number;
+  median: number;
+  metric: string;
+  n: number;
+  rep_cells: number[];
+  rep_sweeps: number[];
+  robust_mean: number | null;
+  robust_median: number | null;
+  sweep_no: number;
+  variant: string;
+  version: string;
 }
 
 export interface NewestRun {
@@ -228,6 +280,7 @@ export interface NewestRun {
   noise_no: number | null;
   prompt_set: Buffer | null;
   provenance: Json | null;
+  replicate_of: Buffer | null;
   requested: Json | null;
   reused_from: number | null;
   run: Json | null;
@@ -244,6 +297,18 @@ export interface Output {
   sha: Buffer;
   size: number;
   uri: string | null;
+}
+
+export interface OutputDiff {
+  base_cell_no: number;
+  base_sweep_no: number;
+  cell_no: number;
+  first_diff: number;
+  rep: number;
+  sample_idx: number;
+  stop_early: boolean;
+  stop_missed: boolean;
+  sweep_no: number;
 }
 
 export interface Prompt {
@@ -300,6 +365,7 @@ export interface Sample {
 
 export interface Score {
   cell_no: number;
+  extra: Json | null;
   metric: string;
   ref_index: number | null;
   rep: number;
@@ -308,6 +374,46 @@ export interface Score {
   scorer_version: string;
   sweep_no: number;
   variant: Generated<string>;
+}
+
+export interface SpeedCurve {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  model_sha: Buffer | null;
+  prefill_tok_s: number[] | null;
+  tokens: number[] | null;
+  tpot_ms: number[] | null;
+}
+
+export interface SpeedLargest {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  memory_limit: number | null;
+  model_sha: Buffer | null;
+  prompt_tokens: number | null;
+}
+
+export interface SpeedPoint {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  invariant: boolean | null;
+  is_max: boolean | null;
+  key: Buffer | null;
+  memory_limit: number | null;
+  model_sha: Buffer | null;
+  prefill_tok_s: number | null;
+  prompt_tokens: number | null;
+  steps: number | null;
+  tpot_ms: number | null;
 }
 
 export interface Sweep {
@@ -360,20 +466,28 @@ export interface DB {
   cell: Cell;
   cell_error: CellError;
   cell_group: CellGroup;
+  cell_stage: CellStage;
   cell_stats: CellStats;
   engine_build: EngineBuild;
   estimate: Estimate;
   event: Event;
   host: Host;
   kept: Kept;
-  length_shift: LengthShift;
+  latency_model: LatencyModel;
   model: Model;
+  negative_set: NegativeSet;
+  negative_summary: NegativeSummary;
+  negative_threshold: NegativeThreshold;
   newest_run: NewestRun;
   output: Output;
+  output_diff: OutputDiff;
   prompt: Prompt;
   prompt_set: PromptSet;
   sample: Sample;
   score: Score;
+  speed_curve: SpeedCurve;
+  speed_largest: SpeedLargest;
+  speed_point: SpeedPoint;
   sweep: Sweep;
   throughput_probe: ThroughputProbe;
   throughput_run: ThroughputRun;

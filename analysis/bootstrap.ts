@@ -64,24 +64,29 @@ export function resample<Row>(
   const random = SplitMix64.fromKey(`kvsweep-boot-1|${statistic.name}|${seed}`);
   const parts = clusters.map((cluster) => addUp(cluster, statistic));
   const width = parts.find((part) => part)?.length ?? 0;
-  // parts side by side in one array; a cluster without a part stays at zero
-  const flat = new Float64Array(parts.length * width);
-  parts.forEach((part, i) => {
-    if (part) flat.set(part, i * width);
-  });
+  const columns = Array.from({ length: width }, (_, k) => Float64Array.from(parts, (part) => part?.[k] ?? 0));
+  // such as the count of a cluster: the sum over any resample is known, and exact for integers
+  const constant = columns.map((column) =>
+    Number.isInteger(column[0]) && column.every((v) => v === column[0]) ? column[0]! * parts.length : null,
+  );
+  const draws = new Int32Array(parts.length);
   const values = new Float64Array(resamples);
   const total = new Array<number>(width).fill(0);
   let kept = 0;
   for (let b = 0; b < resamples; b++) {
-    total.fill(0);
-    for (let i = 0; i < parts.length; i++) {
-      const at = random.below(parts.length) * width;
-      for (let k = 0; k < width; k++) total[k]! += flat[at + k]!;
-    }
+    random.fillBelow(draws, parts.length);
+    for (let k = 0; k < width; k++) total[k] = constant[k] ?? sumAt(columns[k]!, draws);
     const value = statistic.value(total);
     if (Number.isFinite(value)) values[kept++] = value;
   }
   return values.subarray(0, kept);
+}
+
+/** Sum of the values at some places, in their order. */
+function sumAt(values: Float64Array, places: Int32Array): number {
+  let sum = 0;
+  for (let i = 0; i < places.length; i++) sum += values[places[i]!]!;
+  return sum;
 }
 
 /** Clusters that bring equal sums give every resample the same total: drawing would only confirm it. */

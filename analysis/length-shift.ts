@@ -91,6 +91,28 @@ export function firstDifference(a: ArrayLike<number>, b: ArrayLike<number>): num
   return a.length === b.length ? null : n;
 }
 
+export interface OutputDifference {
+  firstDiff: number;
+  stopMissed: boolean;
+  stopEarly: boolean;
+}
+
+/** How two outputs part; null if they are identical. A cut answer is a prefix of anything longer by accident. */
+export function outputDifference(
+  base: { tokenIds: ArrayLike<number>; finish: Finish },
+  comp: { tokenIds: ArrayLike<number>; finish: Finish },
+): OutputDifference | null {
+  const firstDiff = firstDifference(base.tokenIds, comp.tokenIds);
+  if (firstDiff === null) return null;
+  const lBase = base.tokenIds.length;
+  const lComp = comp.tokenIds.length;
+  return {
+    firstDiff,
+    stopMissed: firstDiff === lBase && lBase < lComp && base.finish === 'stop',
+    stopEarly: firstDiff === lComp && lComp < lBase && comp.finish === 'stop',
+  };
+}
+
 /** Pairs to rows, leaving out and counting what cannot be compared. */
 export function lengthShifts(pairs: Iterable<Pair>): PairedShifts {
   const out: PairedShifts = { rows: [], nMissing: 0, nMismatch: 0 };
@@ -109,7 +131,12 @@ function shiftOf(promptKey: string, replicate: number, base: SampleSide, comp: S
   const censor = censorOf(base.finish, comp.finish);
   const [dLo, dHi] = d === null ? [null, null] : censorInterval(d, censor);
   const same = base.tokensSha === comp.tokensSha;
-  const firstDiff = same || !base.tokenIds || !comp.tokenIds ? null : firstDifference(base.tokenIds, comp.tokenIds);
+  const { tokenIds: baseIds } = base;
+  const { tokenIds: compIds } = comp;
+  const parted =
+    same || !baseIds || !compIds
+      ? null
+      : outputDifference({ tokenIds: baseIds, finish: base.finish }, { tokenIds: compIds, finish: comp.finish });
   return {
     promptKey,
     replicate,
@@ -120,9 +147,8 @@ function shiftOf(promptKey: string, replicate: number, base: SampleSide, comp: S
     dHi,
     censor,
     same,
-    firstDiff,
-    // a cut answer is a prefix of anything longer by accident of the limit, hence the test of `finish`
-    stopMissed: firstDiff === lBase && lBase < lComp && base.finish === 'stop',
-    stopEarly: firstDiff === lComp && lComp < lBase && comp.finish === 'stop',
+    firstDiff: parted?.firstDiff ?? null,
+    stopMissed: parted?.stopMissed ?? false,
+    stopEarly: parted?.stopEarly ?? false,
   };
 }

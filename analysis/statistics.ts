@@ -57,10 +57,14 @@ export function signFlip(
   if (sums.every((s) => s === 0)) return { statistic, hits: flips, p: 1 };
   const measure = (t: number) => (sides === 'two' ? Math.abs(t) : t);
   const random = SplitMix64.fromKey(key);
+  const values = Float64Array.from(sums);
+  const coins = new Int32Array(values.length);
   let hits = 0;
   for (let b = 0; b < flips; b++) {
+    random.coins(coins);
     let total = 0;
-    for (const s of sums) total += random.coin() ? -s : s;
+    // the top bit of each draw as a sign: 1 or -1
+    for (let i = 0; i < values.length; i++) total += values[i]! * ((coins[i]! >> 31) | 1);
     if (measure(total / n) >= measure(statistic) - TIE) hits++;
   }
   return { statistic, hits, p: (1 + hits) / (flips + 1) };

@@ -9,10 +9,13 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { exportCommand } from './export.ts';
+import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
 import { main } from './main.ts';
 import { models } from './models.ts';
+import { negatives } from './negatives.ts';
 import { nodes } from './nodes.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -39,7 +42,10 @@ export const COMMANDS: readonly Command[] = [
   logs,
   query,
   schema,
+  exportCommand,
   report,
+  negatives,
+  importScores,
   models,
   datasets,
   compressors,

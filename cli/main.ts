@@ -93,6 +93,7 @@ function streamsOf({ stdout, stderr }: Streams): Streams {
 const TOLD: Record<string, number> = {
   PlanError: EXIT.usage,
   DatasetError: EXIT.usage,
+  ImportError: EXIT.usage,
   SpecConflict: EXIT.usage,
   LedgerRefusal: EXIT.usage,
   QueryRefusal: EXIT.usage,

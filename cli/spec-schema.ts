@@ -145,9 +145,8 @@ export const specSchema = z.strictObject({
     })
     .optional(),
   baseline_replicates: z.int().min(0).max(10).default(1),
-  compressor_replicates: z
-    .literal(0, 'only 0 is known: replicates of compressed cells serve the robust negatives, which this version lacks')
-    .default(0),
+  /** Each compressed cell of a generate workload so often more, for negatives that do not hang on a single run. */
+  compressor_replicates: z.int().min(0).max(10).default(0),
   backend: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
   threads: positive.max(1024).optional(),
   limits: z

@@ -50,7 +50,7 @@ export const worker: Command = {
 // The worker half of the SDK takes a second to load; only a worker pays for it.
 async function control(context: Context): Promise<WorkerHandle> {
   const { startControlWorker } = await import('../workers/control.ts');
-  const { aggregateSweep } = await import('../activities/aggregate-sweep.ts');
+  const { aggregateSweep } = await import('../activities/aggregate/sweep.ts');
   const { databaseUrl, temporal } = await context.addresses();
   await migrateDatabase(databaseUrl);
   return await startControlWorker({

@@ -111,11 +111,14 @@ function medianD(model: ReportModel, name: Name): number | null {
   const settings = model.generations.filter((setting) => setting.model === name.model);
   const scored = new Set(model.scores.map((row) => row.dataset));
   const open = settings.filter((setting) => !scored.has(setting.dataset));
-  const ds = (open.length > 0 ? open : settings).flatMap((setting) => {
+  const entries = (open.length > 0 ? open : settings).flatMap((setting) => {
     const entry = setting.lengths.find((e) => e.label === name.label && !e.inert);
-    return entry?.ds ?? [];
+    return entry ? [entry] : [];
   });
-  return median(ds);
+  if (entries.every((entry) => entry.ds.length > 0)) return median(entries.flatMap((entry) => entry.ds));
+  // pairs too many to read: the stored median of the largest data set
+  const [largest] = entries.sort((a, b) => b.summary.n - a.summary.n);
+  return largest?.summary.medianRatio ? 1 - largest.summary.medianRatio : null;
 }
 
 type Decode = { label: string; promptTokens: number; batch: number; tokS: number; sSame: number | null };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { query } from '../activities/database.ts';
 import { type Made, PROMPTS, storeSweep, tokens } from './fixtures/stored-sweep.ts';
 import { useDatabase } from './support/database.ts';
@@ -33,13 +33,13 @@ const all = async (text: string, values: unknown[]) => await query<Record<string
 test('length differences, noise floor and intervals of a sweep reach the views', async () => {
   const plans = cells('whole');
   const sweepNo = await storeSweep(database.db, 'whole', plans);
-  const beats: number[] = [];
-  const heartbeat = (done: number) => void beats.push(done);
+  const beats: string[] = [];
+  const heartbeat = (stage: string, done: number, total: number) => void beats.push(`${stage} ${done}/${total}`);
   expect(await aggregateSweep(database.db, sweepNo, heartbeat, { resamples: 500 })).toEqual({ cells: 3 });
-  // the cells before, after each statistic of one that has pairs; then the cell itself
-  expect([...new Set(beats)]).toEqual([0, 1, 2, 3]);
-  expect(beats.at(-1)).toBe(3);
-  expect(beats.length).toBeGreaterThan(20);
+  // summaries of all cells are there before the first interval; an interval beats once a statistic
+  expect(beats.indexOf('lengths 3/3')).toBeLessThan(beats.indexOf('intervals 0/3'));
+  expect(beats.filter((beat) => beat === 'intervals 0/3').length).toBeGreaterThan(20);
+  expect(beats.at(-1)).toBe('diagnostics 3/3');
 
   const key = plans[2]!.plan.key;
   const shifts = await all('select * from kv.length_shift where cell_key = $1 order by prompt_key', [key]);
@@ -81,7 +81,7 @@ test('length differences, noise floor and intervals of a sweep reach the views',
 });
 
 const SNAPSHOT = `
-  select (select jsonb_agg(to_jsonb(l) order by l.cell_no, l.sample_idx, l.rep) from length_shift l where l.sweep_no = $1) as shifts,
+  select (select jsonb_agg(to_jsonb(l) order by l.cell_no, l.sample_idx, l.rep) from output_diff l where l.sweep_no = $1) as diffs,
          (select jsonb_agg(to_jsonb(e) order by e.cell_no, e.statistic) from estimate e where e.sweep_no = $1) as estimates,
          (select jsonb_agg(to_jsonb(t) - 'computed_at' order by t.cell_no, t.task_type) from cell_stats t where t.sweep_no = $1) as stats`;
 
@@ -90,7 +90,7 @@ test('a second aggregation has nothing to do; a forced one, even twice at once, 
   await aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 });
   const before = await all(SNAPSHOT, [sweepNo]);
   expect(await aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 })).toEqual({ cells: 0 });
-  await query(database.db, 'delete from cell_stats where sweep_no = $1', [sweepNo]);
+  await query(database.db, 'delete from cell_stage where sweep_no = $1', [sweepNo]);
   await Promise.all([1, 2].map(() => aggregateSweep(database.db, sweepNo, undefined, { resamples: 200 })));
   expect(await all(SNAPSHOT, [sweepNo])).toEqual(before);
 });

@@ -1,6 +1,6 @@
 /** The ranking of a family of compressors: from made-up figures, and from stored rows. */
 import { expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { rankingLines } from '../report/answers.ts';
 import { readReport } from '../report/data.ts';
 import { renderReport } from '../report/html.ts';
@@ -77,6 +77,7 @@ function family(rows: readonly Made[]): ReportModel {
     ...name(r),
     batch,
     isMax: false,
+    memory: null,
     phase: 'decode',
     tokS: 100 * (r.sSame ?? 1),
     tokSQ25: 1,
@@ -85,6 +86,8 @@ function family(rows: readonly Made[]): ReportModel {
     noisy: false,
     drift: null,
     sSame: r.label === 'none' ? null : (r.sSame ?? null),
+    own: null,
+    boundMs: null,
     ofBound: null,
     bytesEnd: null,
   });

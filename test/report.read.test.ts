@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import type { ThroughputRow } from '../activities/ledger.ts';
 import { answersText } from '../report/answers.ts';
-import { readReport, samplingWords } from '../report/data.ts';
+import { readReport } from '../report/data.ts';
 import { renderReport } from '../report/html.ts';
 import { limitsOf } from '../report/limits.ts';
+import { samplingWords } from '../report/words.ts';
 import { type Made, PROMPTS, storeSweep, tokens } from './fixtures/stored-sweep.ts';
 import { useDatabase } from './support/database.ts';
 import { type CellOptions, cellPlan } from './support/plans.ts';

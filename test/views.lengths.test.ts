@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { query } from '../activities/database.ts';
-import { type LengthShiftRow, replaceLengthShift, upsertEstimates } from '../activities/ledger.ts';
 import { useDatabase } from './support/database.ts';
 import { cellPlan, promptSet, sha } from './support/plans.ts';
 import { sampleRow } from './support/rows.ts';
@@ -26,22 +26,11 @@ const baseKey = sha('base');
 
 const tokens = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-const shifts = (same: boolean): LengthShiftRow[] =>
-  TABLE.map(([lBase, lComp, cutB, cutC, d, dLo, dHi], i) => ({
-    sampleIdx: i,
-    rep: 0,
-    lBase,
-    lComp,
-    d,
-    dLo: d === null ? null : dLo,
-    dHi: d === null ? null : dHi,
-    censor: cutB && cutC ? 'both' : cutB ? 'base' : cutC ? 'comp' : 'none',
-    same: same || lBase === lComp,
-    firstDiff: lBase === lComp ? null : Math.min(lBase, lComp),
-    stopMissed: lComp > lBase,
-    stopEarly: lComp < lBase,
-    beyondNoise: null,
-  }));
+/** Samples of one side; its answers are cut where the table says so. */
+const samples = (side: 0 | 1) =>
+  TABLE.map((row, i) =>
+    sampleRow(i, tokens(row[side]), row[2 + side] ? { finish: 'length', stopId: null } : { finish: 'stop', stopId: 2 }),
+  );
 
 beforeAll(async () => {
   const lengths = (side: 0 | 1) => TABLE.map((row) => tokens(row[side]));
@@ -49,13 +38,27 @@ beforeAll(async () => {
     database.db,
     'lengths',
     [
-      { plan: cellPlan('base', { prompts }), lists: lengths(0) },
+      { plan: cellPlan('base', { prompts }), lists: lengths(0), over: { samples: samples(0) } },
       {
         plan: cellPlan('kivi', { prompts, compressor: { kivi: { bits: 4 } }, label: 'kivi-4', baselineKey: baseKey }),
         lists: lengths(1),
+        over: { samples: samples(1) },
       },
       {
         plan: cellPlan('noise', { prompts, noise: { kind: 'batch', no: 0 }, baselineKey: baseKey }),
+        lists: lengths(0),
+        // two other answers of the same length
+        over: { samples: samples(0).map((row, i) => (i < 2 ? { ...row, outSha: sha(`other ${i}`) } : row)) },
+      },
+      {
+        // a replicate of the compressed cell has a noise kind too: no noise cell, and in no summary of compressors
+        plan: cellPlan('twin', {
+          prompts,
+          compressor: { kivi: { bits: 4 } },
+          label: 'kivi-4',
+          noise: { kind: 'batch', no: 0 },
+          baselineKey: baseKey,
+        }),
         lists: lengths(1),
       },
       {
@@ -80,36 +83,17 @@ beforeAll(async () => {
         plan: cellPlan('faulty', { prompts, compressor: { kivi: { bits: 2 } }, label: 'kivi-2', baselineKey: baseKey }),
         lists: lengths(1),
         over: {
-          samples: lengths(1).map((ids, i) =>
+          samples: samples(1).map((row, i) =>
             i === 0
-              ? sampleRow(i, ids, { finish: 'error', errorKind: 'numeric', newTokens: null, outSha: null })
-              : sampleRow(i, ids, i === 1 ? { promptSha: sha('other ids') } : {}),
+              ? sampleRow(i, [], { finish: 'error', errorKind: 'numeric', newTokens: null, outSha: null })
+              : { ...row, ...(i === 1 ? { promptSha: sha('other ids') } : {}) },
           ),
         },
       },
     ],
     { promptSets: [prompts] },
   );
-  const base = { sweepNo, cellNo: 0 };
-  const noise = shifts(false).map((row) => ({ ...row, d: row.d === null ? null : 0, dLo: 0, dHi: 0 }));
-  await replaceLengthShift(database.db, { sweepNo, cellNo: 1 }, base, shifts(false));
-  await replaceLengthShift(database.db, { sweepNo, cellNo: 2 }, base, noise);
-  await replaceLengthShift(database.db, { sweepNo, cellNo: 3 }, base, shifts(true));
-  await replaceLengthShift(database.db, { sweepNo, cellNo: 4 }, base, shifts(false).slice(2));
-  await upsertEstimates(database.db, { sweepNo, cellNo: 1 }, [
-    {
-      statistic: 'excess_share_longer50',
-      value: 0.4,
-      lo: 0.1,
-      hi: 0.7,
-      p: 0.03,
-      n: 9,
-      nClusters: 9,
-      b: 1000,
-      seed: 42,
-      version: '1',
-    },
-  ]);
+  await aggregateSweep(database.db, sweepNo, undefined, { resamples: 1000 });
 });
 
 test('the summary of the fixture table is that of the design', async () => {
@@ -124,8 +108,14 @@ test('the summary of the fixture table is that of the design', async () => {
     share_longer50_lo: 4 / 9,
     share_longer50_hi: 5 / 9,
     share_shorter50: 1 / 9,
+    // by hand from the intervals of 2.3: cut compressed answers leave |D| > 0.5 open, the cut baseline D >= 0.5
+    share_gt50_lo: 4 / 9,
+    share_gt50_hi: 6 / 9,
+    share_shorter50_lo: 1 / 9,
+    share_shorter50_hi: 3 / 9,
     share_same: 2 / 9,
     share_near: 2 / 9,
+    q01: -2.41333333333 + 0.08 * (2.41333333333 - 2.25),
     q05: -2.348,
     q25: -1,
     q50: -0.125,
@@ -134,13 +124,28 @@ test('the summary of the fixture table is that of the design', async () => {
     ratio_of_means: 3257 / 2776,
     geo_ratio: 1.2081622,
     median_ratio: 1.125,
+    mean_of_ratios: 1.5693634,
+    iqr: 1,
     censored_base: 2 / 9,
     censored_comp: 2 / 9,
     noise_longer50: 0,
+    noise_gt50: 0,
+    noise_shorter50: 0,
+    noise_d95: 0,
     excess_longer50: 4 / 9,
-    excess_p: 0.03,
+    excess_gt50: 4 / 9,
+    excess_shorter50: 1 / 9,
   };
   for (const [name, value] of Object.entries(expected)) expect(row![name], name).toBeCloseTo(value, 6);
+  // bins of the page in row order 40, 30, 20, 55, 37, under, 48, 40, -, under
+  const bins = [40, 30, 20, 55, 37, 60, 48, 40, 60];
+  const counts = Array.from({ length: 61 }, (_, bin) => bins.filter((at) => at === bin).length);
+  expect(row!.histogram).toEqual(counts);
+  // four of nine clusters differ, all one way: a flip reaches that in one of 16 sign patterns
+  for (const p of [row!.excess_p!, row!.excess_gt50_p!]) {
+    expect(p).toBeGreaterThan(0.05);
+    expect(p).toBeLessThan(0.08);
+  }
 });
 
 test('a cell whose compressor did not act is in no share and no pair, and is marked', async () => {
@@ -156,6 +161,7 @@ test('a cell whose compressor did not act is in no share and no pair, and is mar
     { label: 'none', compressed: null },
     { label: 'kivi-4', compressed: true },
     { label: 'none', compressed: null },
+    { label: 'kivi-4', compressed: true },
     { label: 'kivi-8', compressed: false },
     { label: 'kivi-2', compressed: true },
   ]);
@@ -178,14 +184,14 @@ test('the noise floor is that of uncompressed runs', async () => {
       'select noise_kind, n, share_same, noise_d95, share_longer50, baseline_cell_key from kv.noise_floor',
     ),
   ).toEqual([
-    { noise_kind: 'batch', n: 9, share_same: 2 / 9, noise_d95: 0, share_longer50: 0, baseline_cell_key: baseKey },
+    { noise_kind: 'batch', n: 9, share_same: 7 / 9, noise_d95: 0, share_longer50: 0, baseline_cell_key: baseKey },
   ]);
 });
 
 test('infinite ends of intervals come out as they went in', async () => {
   const rows = await query<{ d_lo: number }>(
     database.db,
-    `select d, d_lo, d_hi, censor from kv.length_shift where label = 'kivi-4' and censor <> 'none' order by prompt_key`,
+    `select d, d_lo, d_hi, censor from kv.length_shift where label = 'kivi-4' and noise_kind is null and censor <> 'none' order by prompt_key`,
   );
   expect(rows).toEqual([
     { d: -724 / 300, d_lo: Number.NEGATIVE_INFINITY, d_hi: -724 / 300, censor: 'comp' },

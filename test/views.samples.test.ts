@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { query } from '../activities/database.ts';
-import { upsertEstimates } from '../activities/ledger.ts';
+import { replaceEstimates } from '../activities/ledger.ts';
 import { useDatabase } from './support/database.ts';
 import { cellPlan, promptSet, sha } from './support/plans.ts';
 import { output, sampleRow } from './support/rows.ts';
@@ -115,9 +115,26 @@ test('perplexity pools log-probabilities; delta is over the prompts that both sc
     ],
     { promptSets: [prompts] },
   );
-  await upsertEstimates(database.db, { sweepNo, cellNo: 1 }, [
-    { statistic: 'log_ppl', value: 0.5, lo: 0.25, hi: 0.75, p: null, n: 1, nClusters: 1, b: 10, seed: 1, version: '1' },
-  ]);
+  await replaceEstimates(
+    database.db,
+    [{ sweepNo, cellNo: 1 }],
+    [
+      {
+        sweepNo,
+        cellNo: 1,
+        statistic: 'log_ppl',
+        value: 0.5,
+        lo: 0.25,
+        hi: 0.75,
+        p: null,
+        n: 1,
+        nClusters: 1,
+        b: 10,
+        seed: 1,
+        version: '1',
+      },
+    ],
+  );
   const rows = await query<Record<string, number>>(database.db, 'select * from kv.perplexity order by ppl');
   expect(rows[0]).toMatchObject({ n_samples: 2, n_tokens: 8, top1: 7 / 8, baseline_cell_key: null, delta: null });
   expect(rows[0]!.ppl).toBeCloseTo(Math.exp(6 / 8), 12);

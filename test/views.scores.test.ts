@@ -1,7 +1,7 @@
 /** Scores of answers, per-sample budgets, the witness, and the documented query on dropped tokens. */
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { aggregateSweep } from '../activities/aggregate-sweep.ts';
+import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { query } from '../activities/database.ts';
 import { cellRows } from '../activities/rows.ts';
 import type { PromptSetPlan } from '../workflows/plan.ts';
@@ -16,7 +16,7 @@ const prompts: PromptSetPlan = {
   ...promptSet(4, 'codes'),
   prompts: promptSet(4, 'codes').prompts.map((p, i) => ({
     ...p,
-    ...(i < 3 ? { metric: i === 2 ? 'rouge_l' : 'string_all', references: i === 1 ? ['11', '22'] : ['77'] } : {}),
+    ...(i < 3 ? { metric: i === 2 ? 'bleu' : 'string_all', references: i === 1 ? ['11', '22'] : ['77'] } : {}),
     taskType: 'retrieval',
   })),
 };
@@ -81,7 +81,7 @@ test('answers are scored by the metric of their prompt; without references or a 
     `select prompt_key, metric, task_type, score, ref_index, scorer_version from kv.scores where cell_key = $1 order by prompt_key`,
     [kivi.key],
   );
-  const fixed = { metric: 'string_all', task_type: 'retrieval', ref_index: null, scorer_version: 'kvsweep-score-1' };
+  const fixed = { metric: 'string_all', task_type: 'retrieval', ref_index: null, scorer_version: 'kvsweep-score-2' };
   expect(rows).toEqual([
     { prompt_key: 'codes/0000', score: 0, ...fixed },
     { prompt_key: 'codes/0001', score: 0.5, ...fixed },
@@ -116,7 +116,7 @@ test('a cell is compared with its baseline on the samples of both; an inert cell
 test('scores are computed once more without a trace of the first time', async () => {
   const all = 'select * from score order by cell_no, sample_idx';
   const before = await query(database.db, all);
-  await query(database.db, 'delete from cell_stats');
+  await query(database.db, 'delete from cell_stage');
   const [{ no } = { no: 0 }] = await query<{ no: number }>(
     database.db,
     `select sweep_no as no from sweep where id = 'scores'`,

@@ -71,7 +71,8 @@ export type EngineWorkload =
   | { throughput: { prompt_tokens: number; new_tokens: number; warmup: number; repeats: number; seed: number } }
   | { score: { top_k: number; chat?: boolean } };
 
-export type WorkloadKind = 'generate' | 'throughput' | 'score';
+/** `import`: scores that came from elsewhere; no engine runs it. */
+export type WorkloadKind = 'generate' | 'throughput' | 'score' | 'import';
 
 /** The model of a cell: a worker finds the file by sha256, `path` is only the first place to look. */
 export interface ModelRef {

@@ -222,6 +222,8 @@ export interface CellRow {
   axes: JsonObject;
   noiseKind: NoiseKind | null;
   isBaseline: boolean;
+  /** Key of the compressed cell that it repeats. */
+  replicateOf: string | null;
   status: CellState;
   tries: number;
   errClass: ErrorClass | null;
@@ -231,65 +233,50 @@ export interface CellRow {
   finishedAt: Date | null;
 }
 
-/** Microseconds, tokens and digest of one side of a pair. */
-export interface PairSide {
-  newTokens: number | null;
-  finish: Finish;
-  errorKind: string | null;
-  stopId: number | null;
-  promptSha: string | null;
-  outSha: string | null;
-  /** Generated token ids; null when the sample failed. */
-  tokens: Uint32Array | null;
-  queueUs: number | null;
-  prefillUs: number | null;
-  decodeUs: number | null;
-  extra: JsonObject | null;
-}
-
-/** A sample of a cell and the baseline's sample of the same prompt and replicate; a missing side is null. */
-export interface PairRow {
-  sampleIdx: number;
-  rep: number;
-  promptKey: string;
-  taskType: string | null;
-  base: PairSide | null;
-  comp: PairSide | null;
-}
-
 /** A run of a cell: where its rows are. A cell that reuses a run of another sweep has none of its own. */
 export interface RunRef {
   sweepNo: number;
   cellNo: number;
 }
 
+/** Stages of aggregation in the order in which they run. */
+export type StageName = 'scores' | 'lengths' | 'negatives' | 'intervals' | 'diagnostics';
+
+/** Which runs a stage's numbers rest on: the cell's own; its baseline's too; noise cells and replicates too. */
+export type StageNeeds = 'own' | 'baseline' | 'family';
+
+/** A cell that a stage has to compute, with the runs that its numbers may rest on. */
 export interface StaleCell extends RunRef {
   key: string;
   label: string;
+  compressor: string;
   workload: WorkloadKind;
   isBaseline: boolean;
   noiseKind: NoiseKind | null;
   /** Inert cells are kept, marked and left out of shares. */
   inert: boolean;
+  promptSet: string | null;
+  nPlanned: number;
   baseline: RunRef | null;
-  /** Done noise cells of the same baseline. */
+  /** Cell and baseline ran on one class of device, so that their times may be compared. */
+  sameDevice: boolean;
+  /** Done noise cells of the same baseline, by kind and number; none for a noise cell itself. */
   noise: (RunRef & { noiseKind: NoiseKind })[];
+  /** What the stage was handed: stored with its result, to tell when it has changed. */
+  inputs: string;
 }
 
-export interface LengthShiftRow {
+/** Lets heartbeats and timers through; throws when the work shall end. Called at least once a second. */
+export type Breathe = () => Promise<void>;
+
+/** Where two outputs part; rows exist for pairs that differ only. */
+export interface OutputDiffRow extends RunRef {
   sampleIdx: number;
   rep: number;
-  lBase: number;
-  lComp: number;
-  d: number | null;
-  dLo: number | null;
-  dHi: number | null;
-  censor: 'none' | 'comp' | 'base' | 'both';
-  same: boolean;
-  firstDiff: number | null;
+  baseline: RunRef;
+  firstDiff: number;
   stopMissed: boolean;
   stopEarly: boolean;
-  beyondNoise: boolean | null;
 }
 
 export interface EstimateRow {

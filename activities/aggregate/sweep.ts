@@ -1,0 +1,86 @@
+/**
+ * What `aggregate/<sweepId>` does: runs the stages one after the other, each over the cells whose inputs changed since it
+ * last computed them. It recomputes from rows and replaces what was there, so running it twice, or twice at once,
+ * changes nothing. Summaries of all cells are there before the slow stages begin.
+ */
+import type { Db } from '../database.ts';
+import { markStage, type StaleCell, staleCells } from '../ledger.ts';
+import { diagnostics } from './diagnostics.ts';
+import { intervals } from './intervals.ts';
+import { lengths } from './lengths.ts';
+import { negatives } from './negatives-stage.ts';
+import { scores } from './scores.ts';
+import type { AggregateOptions, Stage } from './stages.ts';
+
+/** In this order: scores before what compares them, summaries before what takes minutes. */
+export const STAGES: readonly Stage[] = [scores, lengths, negatives, intervals, diagnostics];
+
+/** Batches under way at once: while one waits for Postgres, the other computes. */
+const CONNECTIONS = 2;
+
+export interface AggregateResult {
+  /** Cells of which any stage was computed anew; the others were up to date. */
+  cells: number;
+}
+
+/** Brings the aggregates of a sweep up to date. @param heartbeat what it throws ends the work */
+export async function aggregateSweep(
+  db: Db,
+  sweepNo: number,
+  heartbeat: (stage: string, done: number, total: number) => void = () => {},
+  options: AggregateOptions = {},
+): Promise<AggregateResult> {
+  const touched = new Set<string>();
+  for (const stage of STAGES) {
+    for (const cell of await runStage(db, sweepNo, stage, heartbeat, options)) touched.add(cell.key);
+  }
+  return { cells: touched.size };
+}
+
+/** One stage over the cells that it is stale for (of those that `choose` lets through); returns them. */
+export async function runStage(
+  db: Db,
+  sweepNo: number,
+  stage: Stage,
+  heartbeat: (stage: string, done: number, total: number) => void = () => {},
+  options: AggregateOptions = {},
+  choose: (cell: StaleCell) => boolean = () => true,
+): Promise<StaleCell[]> {
+  const cells = (await staleCells(db, sweepNo, stage)).filter(choose);
+  const batches = batchesOf(cells, stage.batchSamples);
+  let done = 0;
+  const breathe = async () => {
+    heartbeat(stage.name, done, cells.length);
+    // arithmetic keeps the event loop busy: let timers and heartbeats through
+    await new Promise((resume) => setImmediate(resume));
+  };
+  await breathe();
+  const work = async () => {
+    for (let batch = batches.shift(); batch; batch = batches.shift()) {
+      await stage.run(db, batch, breathe, options);
+      await markStage(db, stage, batch);
+      done += batch.length;
+      await breathe();
+    }
+  };
+  // Each one ends before the stage does, also when another fails: nothing writes behind the caller's back.
+  const ends = await Promise.allSettled(Array.from({ length: CONNECTIONS }, work));
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+  return cells;
+}
+
+/** Neighbours together, so that a baseline is read once for its cells. */
+function batchesOf(cells: readonly StaleCell[], samples: number): StaleCell[][] {
+  const batches: StaleCell[][] = [];
+  let room = 0;
+  for (const cell of cells) {
+    if (batches.length === 0 || room < cell.nPlanned) {
+      batches.push([]);
+      room = samples;
+    }
+    batches.at(-1)!.push(cell);
+    room -= cell.nPlanned;
+  }
+  return batches;
+}
