@@ -19,6 +19,7 @@ import { rankColumns, rankingWords } from './sections/ranking.ts';
 import { figure, fixed, headline, list, minus, percent, plural, ratio, whole } from './words.ts';
 
 const MAX_NEGATIVE_LINES = 6;
+const MAX_LENGTH_LINES = 30;
 
 export interface AnswerBlock {
   question: string;
@@ -159,7 +160,9 @@ function speedLines(settings: readonly ThroughputSetting[]): string[] {
 }
 
 function lengthLines(setting: GenerationSetting): string[] {
-  const lines = setting.lengths.map((entry) => lengthLine(entry, setting));
+  const lines = setting.lengths.slice(0, MAX_LENGTH_LINES).map((entry) => lengthLine(entry, setting));
+  const left = setting.lengths.length - lines.length;
+  if (left > 0) lines.push(`${plural(left, 'compressor')} more in the tables`);
   const noise = setting.baselines.find((baseline) => baseline.noise)?.noise;
   if (noise) {
     const shares = `${percent(noise.gt50)} changed by more than half, ${percent(noise.shareSame)} stayed identical`;

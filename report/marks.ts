@@ -26,8 +26,19 @@ const DASHES = [
 /** Labels in the order of the report, each with its colour. */
 export type Colors = ReadonlyMap<string, string>;
 
+const PLACES = new WeakMap<Colors, Map<string, number>>();
+
+function placesOf(colors: Colors): Map<string, number> {
+  let known = PLACES.get(colors);
+  if (!known) {
+    known = new Map([...colors.keys()].map((label, i) => [label, i]));
+    PLACES.set(colors, known);
+  }
+  return known;
+}
+
 function place(label: string, colors: Colors): number {
-  const at = [...colors.keys()].indexOf(label);
+  const at = placesOf(colors).get(label) ?? -1;
   // over again after six, shifted by one: a colour never meets the same shape before the 36th series
   return at < 0 ? 0 : (at + Math.floor(at / SHAPES.length)) % SHAPES.length;
 }

@@ -70,13 +70,17 @@ export function plainText(part: Part): string {
 
 const ENTITIES: Record<string, string> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'" };
 
+/** Rows of one table; a page of more would not open. The JSON form and SQL have all. */
+const MAX_ROWS = 1000;
+
 /** A table in a box of its own that scrolls and can be reached by keyboard. Each row is headed by its first cell. */
 export function table<Row>(
   caption: string,
-  rows: readonly Row[],
+  all: readonly Row[],
   columns: readonly Column<Row>[],
   { label, choice }: TableOptions<Row> = {},
 ): Table {
+  const rows = all.slice(0, MAX_ROWS);
   const side = (column: Column<Row>) => (column.words ? 'w' : 'n');
   const marks = (row: Row) => {
     const data = { ...(label ? { label: label(row) } : {}), ...choice?.(row) };
@@ -94,6 +98,7 @@ export function table<Row>(
     )}</tr>
 `,
   )}</tbody></table></div>
+${all.length > rows.length && html`<p class="note">The first ${rows.length} of ${all.length} rows; kvsweep report --format json has all.</p>`}
 ${hints.length > 0 && html`<p class="hints">${hints.map((c, i) => html`${i > 0 && ' · '}<b>${c.head}</b>: ${c.hint}`)}</p>`}`;
   return new Table(
     text,

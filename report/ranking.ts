@@ -1,7 +1,7 @@
 /** All compressors of a sweep in one order: what each keeps of the cache, and what that costs. Pure. */
 import type { Interval } from '../analysis/bootstrap.ts';
 import { median } from '../analysis/quantiles.ts';
-import type { MemoryEntry, ReportModel, ScoreEntry } from './model.ts';
+import type { MemoryEntry, PerplexityRow, ReportModel, ScoreEntry } from './model.ts';
 import { isPrimary } from './primary.ts';
 
 export interface RankedRow {
@@ -39,11 +39,17 @@ export interface Ranking {
 /** Scores of data sets that all compressors with scores have: a mean over other prompts would compare nothing. */
 function commonScores(model: ReportModel): ScoreEntry[] {
   const scores = model.scores.filter((row) => isPrimary(row.metric));
-  const key = (row: ScoreEntry) => JSON.stringify([row.model, row.dataset, row.metric]);
-  const compared = scores.filter((row) => !row.isBaseline && !row.inert);
-  const labels = (rows: readonly ScoreEntry[]) => new Set(rows.map((row) => JSON.stringify([row.model, row.label])));
-  const all = (name: string) => labels(compared.filter((row) => row.model === name)).size;
-  const common = scores.filter((row) => labels(compared.filter((r) => key(r) === key(row))).size === all(row.model));
+  const setOf = (row: ScoreEntry) => JSON.stringify([row.model, row.dataset, row.metric]);
+  const bySet = new Map<string, Set<string>>();
+  const byModel = new Map<string, Set<string>>();
+  const add = (to: Map<string, Set<string>>, key: string, label: string) =>
+    to.set(key, (to.get(key) ?? new Set()).add(label));
+  for (const row of scores) {
+    if (row.isBaseline || row.inert) continue;
+    add(bySet, setOf(row), row.label);
+    add(byModel, row.model, row.label);
+  }
+  const common = scores.filter((row) => bySet.get(setOf(row))?.size === byModel.get(row.model)?.size);
   return common.length > 0 ? common : scores;
 }
 
@@ -54,7 +60,14 @@ export function ranking(model: ReportModel): Ranking | null {
     named.set(`${row.model}\n${row.label}`, { model: row.model, label: row.label, isBaseline: row.isBaseline });
   const decodeAt = commonDecodePoint(model);
   const scores = commonScores(model);
-  const rows = [...named.values()].map((name) => rowOf(model, name, decodeAt, scores));
+  const decodes = decodeAt ? decodePoints(model).filter((p) => atPoint(p, decodeAt)) : [];
+  const points = new Map(decodes.reverse().map((p) => [nameKey(p), p]));
+  const groups = {
+    memory: byName(model.memory),
+    perplexities: byName(model.perplexities),
+    scores: byName(scores),
+  };
+  const rows = [...named.values()].map((name) => rowOf(model, name, groups, points.get(nameKey(name))));
   const compared = rows.filter((row) => !row.isBaseline && !row.inert);
   const by = compared.some((row) => row.ppl !== null) ? 'perplexity' : 'score';
   if (compared.filter((row) => (by === 'perplexity' ? row.ppl : row.score) !== null).length < 2) return null;
@@ -85,21 +98,33 @@ export function ranking(model: ReportModel): Ranking | null {
 
 type Name = Pick<RankedRow, 'model' | 'label' | 'isBaseline'>;
 
+type Rows<Row> = ReadonlyMap<string, Row[]>;
+
+const nameKey = (row: { model: string; label: string }) => `${row.model}\n${row.label}`;
+
+function byName<Row extends { model: string; label: string }>(rows: readonly Row[]): Rows<Row> {
+  const out = new Map<string, Row[]>();
+  for (const row of rows) {
+    const list = out.get(nameKey(row));
+    if (list) list.push(row);
+    else out.set(nameKey(row), [row]);
+  }
+  return out;
+}
+
 function rowOf(
   model: ReportModel,
   name: Name,
-  decodeAt: Ranking['decodeAt'],
-  common: readonly ScoreEntry[],
+  groups: { memory: Rows<MemoryEntry>; perplexities: Rows<PerplexityRow>; scores: Rows<ScoreEntry> },
+  point: Decode | undefined,
 ): RankedRow {
-  const own = <Row extends { model: string; label: string }>(rows: readonly Row[]) =>
-    rows.filter((row) => row.model === name.model && row.label === name.label);
-  const memory = own(model.memory);
+  const own = <Row>(rows: Rows<Row>) => rows.get(nameKey(name)) ?? [];
+  const memory = own(groups.memory);
   const acted = memory.filter((row) => !row.inert);
-  const perplexities = atLeastBatch(own(model.perplexities));
-  const scores = atLeastBatch(own(common));
+  const perplexities = atLeastBatch(own(groups.perplexities));
+  const scores = atLeastBatch(own(groups.scores));
   const nTokens = sum(perplexities.map((row) => row.nTokens));
   const nScored = sum(scores.map((row) => row.n));
-  const point = decodeAt && decodePoints(model, name.model).find((p) => p.label === name.label && atPoint(p, decodeAt));
   return {
     rank: null,
     ...name,
@@ -142,16 +167,21 @@ function medianD(model: ReportModel, name: Name): number | null {
   return largest?.summary.medianRatio ? 1 - largest.summary.medianRatio : null;
 }
 
-type Decode = { label: string; promptTokens: number; batch: number; tokS: number; sSame: number | null };
+interface Decode {
+  model: string;
+  label: string;
+  promptTokens: number;
+  batch: number;
+  tokS: number;
+  sSame: number | null;
+}
 
-function decodePoints(model: ReportModel, name?: string): Decode[] {
-  return model.throughputs
-    .filter((setting) => name === undefined || setting.model === name)
-    .flatMap((setting) =>
-      setting.points
-        .filter((p) => p.phase === 'decode' && !p.isMax)
-        .map((p) => ({ ...p, promptTokens: setting.promptTokens })),
-    );
+function decodePoints(model: ReportModel): Decode[] {
+  return model.throughputs.flatMap(({ model: name, promptTokens, points }) =>
+    points
+      .filter((p) => p.phase === 'decode' && !p.isMax)
+      .map(({ label, batch, tokS, sSame }) => ({ model: name, label, promptTokens, batch, tokS, sSame })),
+  );
 }
 
 const atPoint = (p: Decode, at: { promptTokens: number; batch: number }) =>
@@ -160,7 +190,10 @@ const atPoint = (p: Decode, at: { promptTokens: number; batch: number }) =>
 /** The point that most compressors were timed at; of several the one with the most cached tokens. */
 function commonDecodePoint(model: ReportModel): Ranking['decodeAt'] {
   const points = decodePoints(model);
-  const count = (at: Decode) => new Set(points.filter((p) => atPoint(p, at)).map((p) => p.label)).size;
+  const key = (p: Decode) => `${p.promptTokens} ${p.batch}`;
+  const labels = new Map<string, Set<string>>();
+  for (const p of points) labels.set(key(p), (labels.get(key(p)) ?? new Set()).add(p.label));
+  const count = (p: Decode) => labels.get(key(p))!.size;
   const [best] = [...points].sort(
     (a, b) => count(b) - count(a) || b.promptTokens * b.batch - a.promptTokens * a.batch || b.batch - a.batch,
   );

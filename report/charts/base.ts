@@ -58,6 +58,15 @@ export const CONFIG = {
   title: { color: color('ink'), fontSize: 13, fontWeight: 600, anchor: 'start' },
 } as const;
 
+/** Series of one chart; more could not be told apart, and the tables have all. */
+const MAX_SERIES = 24;
+
+/** Labels that a chart draws, in the order of the report. */
+export function drawnLabels(values: readonly { label: string }[], colors: Colors): string[] {
+  const present = new Set(values.map((v) => v.label));
+  return [...colors.keys()].filter((label) => present.has(label)).slice(0, MAX_SERIES);
+}
+
 export function colorScale(labels: readonly string[], colors: Colors) {
   return { domain: [...labels], range: labels.map((label) => colors.get(label) ?? color('soft')) };
 }

@@ -10,6 +10,9 @@ const AGAINST = {
   tokS: { title: 'decode, tokens/s', format: ',~f', best: 'right', on: 'onSpeed' },
 } as const;
 
+/** Points that get a name beside them; the table has all. */
+const MAX_NAMES = 60;
+
 interface Scale {
   domain: [number, number];
   /** From 0 to 1 along the axis. */
@@ -35,7 +38,7 @@ export function paretoChart(pareto: Pareto, against: keyof typeof AGAINST, color
   const values = pareto.points
     .filter((p) => p[against] !== null)
     .map((p) => ({ label: p.label, x: p[against]!, y: p.quality, on: p[on] }));
-  const labels = [...colors.keys()].filter((label) => values.some((v) => v.label === label));
+  const labels = [...new Set(values.map((v) => v.label))];
   const sx = scaleOf(
     values.map((v) => v.x),
     false,
@@ -62,7 +65,10 @@ export function paretoChart(pareto: Pareto, against: keyof typeof AGAINST, color
   const draw = (width: number, height: number, t: string) => {
     const px = (v: { x: number; y: number }) => ({ x: sx.at(v.x) * width, y: (1 - sy.at(v.y)) * height });
     // names of the frontier first: they get their place whatever happens to the rest
-    const dots = [...values].sort((a, b) => Number(b.on) - Number(a.on)).map((v) => ({ name: v.label, ...px(v) }));
+    const dots = [...values]
+      .sort((a, b) => Number(b.on) - Number(a.on))
+      .slice(0, MAX_NAMES)
+      .map((v) => ({ name: v.label, ...px(v) }));
     const names = placeNames(dots, line.map(px), width, height).map((n) => ({
       name: n.name,
       x: sx.back(n.x / width),

@@ -1,7 +1,7 @@
 /** Rates along an axis of many batch sizes or prompt lengths: one line per compressor. */
 import type { ThroughputSetting } from '../model.ts';
 import { whole } from '../words.ts';
-import { type Chart, CONFIG, type Colors, colorScale, dashScale, shapeScale, spec } from './base.ts';
+import { type Chart, CONFIG, type Colors, colorScale, dashScale, drawnLabels, shapeScale, spec } from './base.ts';
 import type { Phase } from './throughput.ts';
 
 const AXES = {
@@ -24,7 +24,7 @@ export function rateLines(
   colors: Colors,
 ): Chart {
   const axis = AXES[along];
-  const values = settings
+  const all = settings
     .flatMap(({ promptTokens, points }) =>
       points
         .filter((p) => p.phase === phase && !p.isMax)
@@ -38,7 +38,8 @@ export function rateLines(
     )
     .map((p) => ({ ...p, panel: axis.panel(p) }))
     .sort((a, b) => a.promptTokens - b.promptTokens || a.batch - b.batch);
-  const labels = [...colors.keys()].filter((label) => values.some((v) => v.label === label));
+  const labels = drawnLabels(all, colors);
+  const values = all.filter((v) => labels.includes(v.label));
   const panels = [...new Set(values.map((v) => v.panel))];
   const at = [...new Set(values.map((v) => v[along]))].sort((a, b) => a - b);
   const x = {

@@ -2,7 +2,7 @@
 import type { ThroughputSetting } from '../model.ts';
 import { color } from '../palette.ts';
 import { whole } from '../words.ts';
-import { type Chart, CONFIG, type Colors, colorScale, labelWidth, spec } from './base.ts';
+import { type Chart, CONFIG, type Colors, colorScale, drawnLabels, labelWidth, spec } from './base.ts';
 
 export type Phase = 'prefill' | 'decode';
 
@@ -10,7 +10,7 @@ export type Phase = 'prefill' | 'decode';
 const MIN_OF_BOUND = 0.15;
 
 export function throughputChart(settings: readonly ThroughputSetting[], phase: Phase, colors: Colors): Chart {
-  const values = [...settings]
+  const all = [...settings]
     .sort((a, b) => a.promptTokens - b.promptTokens)
     .flatMap(({ promptTokens, points }) =>
       points
@@ -25,7 +25,8 @@ export function throughputChart(settings: readonly ThroughputSetting[], phase: P
           panel: `${whole(promptTokens)} prompt tokens, batch ${p.batch}`,
         })),
     );
-  const labels = [...colors.keys()].filter((label) => values.some((v) => v.label === label));
+  const labels = drawnLabels(all, colors);
+  const values = all.filter((v) => labels.includes(v.label));
   const panels = [...new Set(values.map((v) => v.panel))];
   const y = {
     field: 'label',

@@ -39,7 +39,7 @@ async function settingParts(
   const name = (e: LatencyEntry) => `${e.label} · batch ${e.batch}`;
   const dots = drawn.filter((e) => e.ratios.length > 0);
   const parts = [
-    html`<ul class="facts">${shown.map((e) => html`<li data-label="${e.label}">${latencyWords(e)}</li>`)}</ul>`,
+    html`<ul class="facts">${drawn.map((e) => html`<li data-label="${e.label}">${latencyWords(e)}</li>`)}</ul>`,
     await figure(
       decompositionChart(drawn.map((e) => ({ ...e.summary, name: name(e) }))),
       `Tokens got faster, answers got longer, requests got slower or faster${where}`,

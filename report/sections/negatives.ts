@@ -24,6 +24,9 @@ import {
 import { percent, plural, pValue, whole } from '../words.ts';
 import { examplesPart } from './negative-examples.ts';
 
+/** Compressors told in words; the table has all. */
+const MAX_LINES = 24;
+
 const RULE_WORDS: Record<NegativeRule, string> = {
   default: 'baseline score at or above the median of its data set, and above 0',
   mean: 'baseline score at or above the mean of its data set',
@@ -60,7 +63,7 @@ async function settingPart(setting: NegativesSetting, colors: Colors, several: b
   return html`${several && html`<h3>${setting.model}</h3>`}
 ${setting.imported && note('Scores were imported from files: compressors are known by label only, and there are no texts, lengths or times.')}
 <p>At theta ${percent(HEADLINE_THETA)}, rule ${HEADLINE_RULE}:</p>
-<ul class="facts">${headline.map((s) => html`<li data-label="${s.label}"><strong>${sumName(s, headline)}</strong>: ${negativeWords(s)}</li>`)}</ul>
+<ul class="facts">${headline.slice(0, MAX_LINES).map((s) => html`<li data-label="${s.label}"><strong>${sumName(s, headline)}</strong>: ${negativeWords(s)}</li>`)}</ul>
 ${runsWords(headline)}
 ${choices('Rule', charts)}
 ${panels > MAX_PANELS && note(`The first ${MAX_PANELS} compressors are drawn; the table has all.`)}
