@@ -127,7 +127,12 @@ try {
     const stage = STAGES.find((one) => one.name === name)!;
     await timed(name, async () => await runStage(db, sweepNo, stage, undefined, {}, (cell) => cell.cellNo < few));
     // the baseline of the family is compared with nothing
-    result[`${name}_s_per_1000_pairs`] = round((1000 * result[name]!) / ((few - 1) * prompts), 3);
+    const per1000 = 1000 / ((few - 1) * prompts);
+    result[`${name}_cpu_per_1000_pairs`] = round(
+      (result[`${name}_cpu`]! + (result[`${name}_cpu_postgres`] ?? 0)) * per1000,
+      2,
+    );
+    say(`${name}: ${result[`${name}_cpu_per_1000_pairs`]} s of CPU for 1,000 pairs`);
   }
 } finally {
   await db.destroy();
