@@ -99,6 +99,7 @@ export async function planSweep(input: PlanInput): Promise<PlannedSweep> {
         batches: [...new Set(spec.batch_sizes)],
         workloads,
         baselineReplicates: spec.baseline_replicates,
+        compressorReplicates: spec.compressor_replicates,
         backend,
         threads: spec.threads ?? null,
         numerics,

@@ -82,7 +82,6 @@ test.each([
   ['a batch size that is no number', GOOD.replace('[1, max]', '[1, many]'), 6, 'batch_sizes[1]'],
   ['two names in one compressor entry', GOOD.replace('- none', '- { none: {}, kivi: {} }'), 4, 'one name'],
   ['an unknown field at the top', `${GOOD}backnd: cpu\n`, 14, "unknown field 'backnd'"],
-  ['replicates of compressed cells', `${GOOD}compressor_replicates: 2\n`, 14, 'only 0'],
   [
     'a misspelt set of LongBench',
     GOOD.replace('dataset: sharegpt', 'dataset: { kind: longbench, set: [trec, qaspr] }'),
@@ -107,6 +106,13 @@ test.each([
     9,
     'a data set is a name, or {kind',
   ],
+  [
+    'a limit of a rule that is not chosen',
+    GOOD.replace('max_new_tokens: 16', 'max_new_tokens: 16\n      truncate_at: 3500'),
+    12,
+    '3500: is a limit of truncate: middle_retok alone',
+  ],
+  ['too many replicates of compressed cells', `${GOOD}compressor_replicates: 11\n`, 14, '10'],
   ['a name with a slash', GOOD.replace('name: s', 'name: a/b'), 1, 'letters, digits'],
 ])('%s is refused with its line', (_name, text, line, says) => {
   const error = issuesOf(text);
