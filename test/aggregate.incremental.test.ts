@@ -159,6 +159,22 @@ test('another version of a stage computes all of it again, and what it says is r
   expect(await aggregate()).toEqual({ diagnostics: [0, 1, 2, 3, 4] });
 });
 
+test('a failure ends the stage; what was marked before it stays done', async () => {
+  await query(database.db, "delete from cell_stage where stage in ('lengths', 'negatives')");
+  let beats = 0;
+  const failing = aggregateSweep(database.db, sweepNo, (stage) => {
+    if (stage === 'negatives' && ++beats > 1) throw new Error('stopped');
+  });
+  await expect(failing).rejects.toThrow('stopped');
+  const [left] = await query<{ stages: string[] }>(
+    database.db,
+    'select array_agg(distinct stage order by stage) as stages from cell_stage where sweep_no = $1',
+    [sweepNo],
+  );
+  expect(left!.stages).toEqual(['diagnostics', 'intervals', 'lengths', 'scores']);
+  expect(await aggregate()).toEqual({ negatives: [0, 1, 2, 3, 4] });
+});
+
 test('task types add up to the whole, but for prompts without one', async () => {
   const rows = await query<{ task_type: string; stats: MergeableSummary & { exact: object; own: { n: number } } }>(
     database.db,
