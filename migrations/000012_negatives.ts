@@ -13,6 +13,8 @@ const NEW: readonly View[] = [negativePairs, negatives, negativesSummary, negati
 /** Negative samples, replicates of compressed cells, and sweeps that are imported scores. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table cell add column if not exists replicate_of bytea`.execute(db);
+  // Views name a cell by its key in hex: one is found without a walk over all, and the planner knows how many there are.
+  await sql`create index cell_hex on cell (encode(key, 'hex'))`.execute(db);
   await sql`create index cell_replicates on cell (replicate_of) where replicate_of is not null`.execute(db);
   await sql`
     create or replace view newest_run as
@@ -58,5 +60,5 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   await dropTables(db);
   await disallowImports(db);
   // newest_run keeps the column until the views are dropped, for a view loses columns only by being made anew.
-  await sql`drop index cell_replicates`.execute(db);
+  await sql`drop index cell_replicates, cell_hex`.execute(db);
 }
