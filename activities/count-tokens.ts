@@ -6,6 +6,9 @@ import { execa } from 'execa';
 import { z } from 'zod';
 import { EngineUnavailable } from './engine-commands.ts';
 
+/** Bytes of text in one request; the engine reads lines of up to 8 MiB, and JSON may double a text. */
+const REQUEST_BYTES = 2 << 20;
+
 const encoded = z.looseObject({ event: z.literal('encoded'), ids: z.array(z.array(z.int())) });
 const failed = z.looseObject({ event: z.literal('failed'), message: z.string() });
 
@@ -24,7 +27,8 @@ export async function encodeTexts(tokenizer: Tokenizer, texts: string[], chat: b
     const model = { path: tokenizer.modelPath };
     const template = tokenizer.chatTemplate === undefined ? {} : { chat_template: tokenizer.chatTemplate };
     const load = { op: 'load', id: 'm', model, backend: 'cpu', tokenizer_only: true, ...template };
-    const requests = [load, { op: 'encode', id: 'e', texts, chat }, { op: 'shutdown' }];
+    const encodes = portions(texts).map((part, i) => ({ op: 'encode', id: `e${i}`, texts: part, chat }));
+    const requests = [load, ...encodes, { op: 'shutdown' }];
     const file = join(folder, 'requests.jsonl');
     await writeFile(file, requests.map((r) => `${JSON.stringify(r)}\n`).join(''));
     const run = await execa(tokenizer.enginePath, ['run', file], {
@@ -33,13 +37,14 @@ export async function encodeTexts(tokenizer: Tokenizer, texts: string[], chat: b
       reject: false,
       stdin: 'ignore',
       timeout: 120_000,
+      maxBuffer: 512 << 20,
     });
     const events = run.stdout
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as unknown);
-    const answer = events.map((e) => encoded.safeParse(e)).find((r) => r.success)?.data;
-    if (answer?.ids.length === texts.length) return answer.ids;
+    const ids = events.flatMap((e) => encoded.safeParse(e).data?.ids ?? []);
+    if (ids.length === texts.length) return ids;
     const reason = events.map((e) => failed.safeParse(e)).find((r) => r.success)?.data.message;
     throw new EngineUnavailable(
       `the engine could not tokenise: ${reason ?? (run.stderr.trim().split('\n').at(-1) || `exit code ${run.exitCode}`)}`,
@@ -47,4 +52,20 @@ export async function encodeTexts(tokenizer: Tokenizer, texts: string[], chat: b
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The texts in order, in parts of a bounded size; a part holds at least one text. */
+export function portions(texts: readonly string[]): string[][] {
+  const parts: string[][] = [];
+  let room = 0;
+  for (const text of texts) {
+    const bytes = Buffer.byteLength(text);
+    if (parts.length === 0 || bytes > room) {
+      parts.push([]);
+      room = REQUEST_BYTES;
+    }
+    parts.at(-1)!.push(text);
+    room -= bytes;
+  }
+  return parts;
 }

@@ -184,6 +184,17 @@ export interface Kept {
   sweep_no: number;
 }
 
+export interface LatencyModel {
+  base_prefill_tok_s: number[] | null;
+  base_tokens: number[] | null;
+  base_tpot_ms: number[] | null;
+  batch: number | null;
+  key: Buffer | null;
+  prefill_tok_s: number[] | null;
+  tokens: number[] | null;
+  tpot_ms: number[] | null;
+}
+
 export interface Model {
   meta: Json;
   name: string;
@@ -365,6 +376,46 @@ export interface Score {
   variant: Generated<string>;
 }
 
+export interface SpeedCurve {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  model_sha: Buffer | null;
+  prefill_tok_s: number[] | null;
+  tokens: number[] | null;
+  tpot_ms: number[] | null;
+}
+
+export interface SpeedLargest {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  memory_limit: number | null;
+  model_sha: Buffer | null;
+  prompt_tokens: number | null;
+}
+
+export interface SpeedPoint {
+  backend: string | null;
+  batch: number | null;
+  compressor: string | null;
+  device: string | null;
+  effective: Json | null;
+  invariant: boolean | null;
+  is_max: boolean | null;
+  key: Buffer | null;
+  memory_limit: number | null;
+  model_sha: Buffer | null;
+  prefill_tok_s: number | null;
+  prompt_tokens: number | null;
+  steps: number | null;
+  tpot_ms: number | null;
+}
+
 export interface Sweep {
   created_at: Generated<Timestamp>;
   id: string;
@@ -422,6 +473,7 @@ export interface DB {
   event: Event;
   host: Host;
   kept: Kept;
+  latency_model: LatencyModel;
   model: Model;
   negative_set: NegativeSet;
   negative_summary: NegativeSummary;
@@ -433,6 +485,9 @@ export interface DB {
   prompt_set: PromptSet;
   sample: Sample;
   score: Score;
+  speed_curve: SpeedCurve;
+  speed_largest: SpeedLargest;
+  speed_point: SpeedPoint;
   sweep: Sweep;
   throughput_probe: ThroughputProbe;
   throughput_run: ThroughputRun;

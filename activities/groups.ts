@@ -13,6 +13,7 @@ import type { Db } from './database.ts';
 import type { EnginePool, WarmEngine } from './engine-pool.ts';
 import type { EventOf } from './engine-protocol.ts';
 import { asGroupFailure, drainsWorker, EngineFault, staleAttempt, verdict } from './failures.ts';
+import { guardPoint } from './guard-point.ts';
 import { type Heart, startHeart } from './heartbeat.ts';
 import { unstartCell } from './ledger/unstart-cell.ts';
 import type { Claim, ClaimedCell, GroupLease, PromptRow } from './ledger.ts';
@@ -68,6 +69,8 @@ class GroupAttempt {
   private engineBuildId: number | null = null;
   /** A cell that the commit of the one before has started, and that does not run yet. */
   private startedCell: number | null = null;
+  /** Cells that this attempt has measured, in order. */
+  private readonly measured: ClaimedCell[] = [];
   private promptSet: { sha: string; rows: PromptRow[] } | null = null;
 
   constructor(deps: GroupDeps, input: RunGroupInput, context: Context) {
@@ -130,8 +133,31 @@ class GroupAttempt {
         break;
       }
     }
+    if (this.result.left === 0) await this.guard(claim);
     await this.end(this.result.left > 0 ? 'left' : 'done');
     return this.result;
+  }
+
+  /** Times the group's first baseline point once more, for `drift`. All cells are done: a fault costs this figure alone. */
+  private async guard(claim: Claim): Promise<void> {
+    const cell = guardPoint(this.measured);
+    if (cell === null || this.deps.drain.draining) return;
+    const { sweepNo, groupNo } = this.input;
+    this.heart.touch({ groupNo, cellNo: cell.cellNo });
+    try {
+      const engine = await this.warmEngine(claim, cell);
+      const { rows } = await this.measure(claim, cell, engine);
+      const fence = { sweepNo, cellNo: cell.cellNo, lease: this.lease.lease };
+      await this.query(() => ledger.recordGuard(this.deps.db, fence, rows.throughput));
+    } catch (error) {
+      if (!(error instanceof EngineFault) || this.deps.drain.killed || drainsWorker(error)) throw error;
+      if (!error.usable) await this.discard();
+      this.context.log.warn('no drift is known of the group', {
+        ...this.lease,
+        kind: error.kind,
+        error: String(error),
+      });
+    }
   }
 
   /** Runs one cell to its end, done or failed, and starts the next with its commit; false = the sweep no longer runs. */
@@ -150,6 +176,7 @@ class GroupAttempt {
         const committed = await this.query(() => ledger.commitCell(this.deps.db, commit));
         if (committed.started) this.startedCell = commit.next;
         this.result.done++;
+        this.measured.push(cell);
         return true;
       } catch (error) {
         if (!(error instanceof EngineFault)) throw error;

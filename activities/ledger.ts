@@ -16,6 +16,7 @@ export { type Committed, commitCell } from './ledger/commit.ts';
 export { LedgerRefusal, SpecConflict, StaleAttempt } from './ledger/errors.ts';
 export { type FailGroupInput, failCell, failGroup, recordCellError } from './ledger/failures.ts';
 export { type CompiledFilter, compileFilter } from './ledger/filter.ts';
+export { recordGuard } from './ledger/guard.ts';
 export { type EngineBuild, registerEngineBuild, registerHost } from './ledger/hosts.ts';
 export { type AttemptOutcome, claimGroup, endAttempt, releaseGroup, startCell } from './ledger/leases.ts';
 export { type InsertedPlan, type InsertOptions, insertPlan } from './ledger/plans.ts';

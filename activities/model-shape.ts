@@ -8,6 +8,10 @@ export interface ModelFacts {
   /** Trained context length in tokens; null if the file does not say. */
   context: number | null;
   weightBytes: { cpu: number; cuda: number };
+  /** The template of the file; null if it has none. */
+  chatTemplate: string | null;
+  /** Token ids that end an answer; null if the engine does not say. */
+  endIds: number[] | null;
   meta: JsonObject;
 }
 
@@ -18,6 +22,7 @@ const inspection = z.looseObject({
   metadata: z.record(z.string(), z.json()),
   weights: z.looseObject({ parameters: z.number(), cpu_bytes: z.number(), cuda_bytes: z.number() }),
   chat_template: z.string().nullable(),
+  vocabulary: z.looseObject({ add_bos: z.boolean(), bos: z.int().nullable(), end_ids: z.array(z.int()) }).nullish(),
 });
 
 /** Reads what `inspect --json` says. The shape follows the GGUF keys; it only serves early checks by `resolve`. */
@@ -40,12 +45,17 @@ export function modelFacts(raw: JsonObject): ModelFacts {
     shape,
     context: number('context_length'),
     weightBytes: { cpu: facts.weights.cpu_bytes, cuda: facts.weights.cuda_bytes },
+    chatTemplate: facts.chat_template,
+    endIds: facts.vocabulary?.end_ids ?? null,
     meta: {
       architecture: facts.architecture,
       parameters: facts.weights.parameters,
       file_bytes: facts.file_bytes,
       context: number('context_length'),
       chat_template: facts.chat_template,
+      ...(facts.vocabulary
+        ? { bos: { id: facts.vocabulary.bos, added: facts.vocabulary.add_bos }, end_ids: facts.vocabulary.end_ids }
+        : {}),
     },
   };
 }

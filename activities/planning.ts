@@ -3,22 +3,18 @@
  * from data sets. What it finds goes into the pure planner (`workflows/plan-grid.ts`).
  */
 import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { type DatasetRef, loadDataset, type PromptLimits, type PromptSet } from '../datasets/index.ts';
+import { dirname, resolve } from 'node:path';
+import { loadDataset, type PromptLimits, type PromptSet } from '../datasets/index.ts';
 import type { ModelRef } from '../workflows/contracts.ts';
 import type { ModelPlan, PromptSetPlan } from '../workflows/plan.ts';
 import { encodeTexts, type Tokenizer } from './count-tokens.ts';
 import type { EngineCommands } from './engine-commands.ts';
 import { fileSha256, MODELS, modelCandidates, modelName } from './model-catalogue.ts';
 import { type ModelFacts, modelFacts } from './model-shape.ts';
+import { datasetRef } from './named-datasets.ts';
+import { PlanError } from './plan-error.ts';
 
-/** What a spec asks for cannot be had: a sentence with the remedy. */
-export class PlanError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'PlanError';
-  }
-}
+export { PlanError } from './plan-error.ts';
 
 export interface FoundModel {
   ref: ModelRef;
@@ -67,52 +63,10 @@ export async function findModel(request: ModelRequest, deps: PlanningDeps): Prom
   return { ref, facts, plan: { sha256, name, path, meta: facts.meta } };
 }
 
-/** Data sets known by name: a reference with its file in the data folder. */
-const NAMED_DATASETS: Record<string, { ref: Omit<DatasetRef, 'path'>; file?: string }> = {
-  sharegpt: { ref: { kind: 'sharegpt' }, file: 'ShareGPT_V3_unfiltered_cleaned_split.json' },
-  fixed_text: { ref: { kind: 'sharegpt_text', part: 'evaluation' }, file: 'ShareGPT_V3_unfiltered_cleaned_split.json' },
-  calibration_text: {
-    ref: { kind: 'sharegpt_text', part: 'calibration' },
-    file: 'ShareGPT_V3_unfiltered_cleaned_split.json',
-  },
-  open_ended: { ref: { kind: 'gen', task: 'open_ended' } },
-  needle: { ref: { kind: 'gen', task: 'niah_single_2', length: 640, new_tokens: 32 } },
-};
-
-export function namedDatasets(dataFolder: string): { name: string; ref: DatasetRef; present: boolean }[] {
-  return Object.entries(NAMED_DATASETS).map(([name, { ref, file }]) => {
-    const path = file === undefined ? undefined : join(dataFolder, file);
-    return { name, ref: { ...ref, ...(path ? { path } : {}) }, present: path === undefined || existsSync(path) };
-  });
-}
-
-/** The reference that a spec's `dataset` stands for; its file must be there. */
-export function datasetRef(
-  dataset: string | { kind: string },
-  deps: Pick<PlanningDeps, 'dataFolder' | 'specFolder'>,
-): DatasetRef {
-  if (typeof dataset === 'string') {
-    const known = namedDatasets(deps.dataFolder);
-    const found = known.find((d) => d.name === dataset);
-    if (!found)
-      throw new PlanError(
-        `unknown data set '${dataset}'; known are ${known.map((d) => d.name).join(', ')}, or give {kind, path}`,
-      );
-    if (!found.present)
-      throw new PlanError(`data set '${dataset}' needs ${found.ref.path}, which is missing; run \`npm run bootstrap\``);
-    return found.ref;
-  }
-  const ref = { ...dataset } as DatasetRef;
-  if (ref.path !== undefined) {
-    ref.path = isAbsolute(ref.path) ? ref.path : resolve(deps.specFolder, ref.path);
-    if (!existsSync(ref.path)) throw new PlanError(`data set file ${ref.path} does not exist`);
-  }
-  return ref;
-}
-
 export interface PromptRequest {
   dataset: string | { kind: string };
-  prompts: number;
+  /** The first so many; all if absent. */
+  prompts?: number;
   seed: number;
   limits: PromptLimits;
   chat: boolean;
@@ -127,8 +81,9 @@ export async function loadPromptSet(
   const ref = datasetRef(request.dataset, deps);
   const tokenizer = tokenizerOf(model, deps);
   const set: PromptSet = await loadDataset(ref, {
-    prompts: request.prompts,
+    ...(request.prompts === undefined ? {} : { prompts: request.prompts }),
     seed: request.seed,
+    ...(model.facts.context === null ? {} : { context: model.facts.context }),
     ...request.limits,
     countTokens: async (prompts) => {
       const texts = prompts.map((p) => p.prompt ?? p.messages!.map((m) => m.content).join('\n'));

@@ -43,7 +43,8 @@ export class QueryRefusal extends Error {
   }
 }
 
-const PREFIX = 'declare kvsweep_query no scroll cursor for ';
+/** What a user's query runs behind: a cursor takes one query and nothing else. */
+export const CURSOR = 'declare kvsweep_query no scroll cursor for ';
 const FIRST_CHUNK = 100;
 const LARGEST_CHUNK = 2000;
 /** How long after the server's own limits this side waits before it cancels, and then before it hangs up. */
@@ -94,7 +95,7 @@ async function fetchAll(
   guard: Guard,
 ): Promise<Fetched> {
   // The extended protocol takes one command: a second one behind ";" is refused by the server.
-  await client.query({ text: PREFIX + text, values: [...params], queryMode: 'extended' } as pg.QueryConfig);
+  await client.query({ text: CURSOR + text, values: [...params], queryMode: 'extended' } as pg.QueryConfig);
   const rows: unknown[][] = [];
   for (let chunk = FIRST_CHUNK; ; chunk = guard.nextChunk(rows.length)) {
     const want = Math.min(chunk, maxRows + 1 - rows.length);
@@ -113,7 +114,8 @@ async function explain(client: pg.Client, text: string, params: readonly unknown
   return { fields, rows, truncated: null };
 }
 
-async function typeNames(client: pg.Client, fields: readonly pg.FieldDef[]): Promise<QueryColumn[]> {
+/** Names and types of a result's columns. */
+export async function typeNames(client: pg.Client, fields: readonly pg.FieldDef[]): Promise<QueryColumn[]> {
   const { rows } = await client.query<{ type: string }>({
     text: `select format_type(t.oid, t.mod) as type
              from unnest($1::oid[], $2::int[]) with ordinality as t (oid, mod, n) order by t.n`,
@@ -171,6 +173,12 @@ function watch(client: pg.Client, url: string, timeoutMs: number, maxBytes: numb
   };
 }
 
+/** Asks the server to stop what `client` waits for. */
+export function cancelQuery(url: string, client: pg.Client): void {
+  const { processID, secretKey } = client as unknown as ClientInternals;
+  sendCancel(url, processID, secretKey);
+}
+
 /** A cancel request of the wire protocol: the one message that needs no login, so no right to end sessions either. */
 function sendCancel(url: string, processID: number, secretKey: number): void {
   const { hostname, port } = new URL(url);
@@ -197,7 +205,8 @@ interface Circumstances {
   cut: 'time' | 'bytes' | null;
 }
 
-function refusal(cause: Error, text: string, { timeoutMs, maxBytes, cut }: Circumstances): QueryRefusal {
+/** What failed, as a sentence for the author of the query. */
+export function refusal(cause: Error, text: string, { timeoutMs, maxBytes, cut }: Circumstances): QueryRefusal {
   const code = sqlState(cause);
   const refuse = (message: string) => new QueryRefusal(message, code, { cause });
   if (cut === 'bytes') {
@@ -231,7 +240,7 @@ function sentence(message: string): string {
 /** Line and column in the user's own text; the server counts from the start of what it was sent. */
 function place(error: Error & { position?: string }, text: string): string {
   const sent = Number(error.position);
-  const at = /^\s*explain\b/i.test(text) ? sent - 1 : sent - 1 - PREFIX.length;
+  const at = /^\s*explain\b/i.test(text) ? sent - 1 : sent - 1 - CURSOR.length;
   if (!Number.isInteger(at) || at < 0 || at > text.length) return '';
   const before = text.slice(0, at).split('\n');
   return ` (line ${before.length}, column ${before.at(-1)!.length + 1})`;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { MODELS } from '../activities/model-catalogue.ts';
-import { namedDatasets } from '../activities/planning.ts';
+import { namedDatasets } from '../activities/named-datasets.ts';
 import { deadQueues } from '../activities/queues.ts';
 import { findTemporalBinary } from '../workers/config.ts';
 import { readStackState, runningStack } from '../workers/stack-state.ts';
@@ -51,7 +51,7 @@ const CHECKS: { check: string; remedy: string; look(context: Context): Promise<s
     check: 'data sets',
     remedy: 'run `npm run bootstrap`, or put the file into the folder of KVSWEEP_DATA',
     look: async ({ config }) => {
-      const absent = namedDatasets(config.dataFolder).filter((d) => !d.present);
+      const absent = namedDatasets(config.dataFolder).filter((d) => !d.present && !d.optional);
       if (absent.length > 0) throw new Error(`missing: ${absent.map((d) => d.ref.path).join(', ')}`);
       return 'all there';
     },

@@ -9,6 +9,7 @@ import { compressors } from './compressors.ts';
 import { datasets } from './datasets.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { exportCommand } from './export.ts';
 import { importScores } from './import.ts';
 import { launch } from './launch.ts';
 import { logs } from './logs.ts';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   logs,
   query,
   schema,
+  exportCommand,
   report,
   negatives,
   importScores,

@@ -1,6 +1,7 @@
 /** A checked spec -> the plan of a sweep: models found, compressors resolved, prompts loaded, cells and groups laid out. */
 import { createHash } from 'node:crypto';
 import { type ArtefactIndex, DEFAULT_CALIBRATION, type MissingCalibration } from '../activities/calibration-plan.ts';
+import { completeGenerate } from '../activities/complete-workload.ts';
 import { encodeTexts } from '../activities/count-tokens.ts';
 import type { EngineList } from '../activities/engine-commands.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from '../activities/planning.ts';
 import { resolveModel } from '../activities/resolve-model.ts';
 import { canonicalJson } from '../workflows/canonical-json.ts';
-import type { Backend, CellRun, JsonObject } from '../workflows/contracts.ts';
+import type { Backend, CellRun, EngineWorkload, JsonObject } from '../workflows/contracts.ts';
 import { expandCompressor } from '../workflows/expand-axes.ts';
 import type { CellPlan, FailureLimit, PromptSetPlan, SweepPlan } from '../workflows/plan.ts';
 import { type GridWorkload, planGrid } from '../workflows/plan-grid.ts';
@@ -78,11 +79,15 @@ export async function planSweep(input: PlanInput): Promise<PlannedSweep> {
   for (const [i, model] of found.entries()) {
     const workloads: GridWorkload[] = [];
     for (const point of workloadPoints(spec)) {
-      checkContext(point, model);
+      checkContext(point, point.workload.engine, model);
+      notes.push(...point.notes);
       const set = point.prompts === null ? null : await promptsOf(point, model, deps, notes);
       if (set) promptSets.set(set.sha, set);
+      const engine = await completed(point, set, model, deps);
+      checkContext(point, engine, model);
       workloads.push({
         ...point.workload,
+        engine,
         promptSet: set?.sha ?? null,
         dataset: set?.dataset ?? null,
         nPrompts: set?.prompts.length ?? 0,
@@ -94,6 +99,7 @@ export async function planSweep(input: PlanInput): Promise<PlannedSweep> {
         batches: [...new Set(spec.batch_sizes)],
         workloads,
         baselineReplicates: spec.baseline_replicates,
+        compressorReplicates: spec.compressor_replicates,
         backend,
         threads: spec.threads ?? null,
         numerics,
@@ -173,6 +179,16 @@ async function promptsOf(
   return { ...plan, sha: sha256(canonicalJson(clean(prompts as unknown as JsonObject))), prompts };
 }
 
+async function completed(
+  { workload: { engine }, wishes }: WorkloadPoint,
+  set: PromptSetPlan | null,
+  model: FoundModel,
+  deps: PlanningDeps,
+): Promise<EngineWorkload> {
+  if (!('generate' in engine) || wishes === null) return engine;
+  return { generate: await completeGenerate(engine.generate, wishes, set?.prompts ?? [], model, deps) };
+}
+
 function checkNames(models: FoundModel[]): void {
   for (const model of models) {
     const same = models.filter((m) => m.ref.name === model.ref.name);
@@ -182,10 +198,9 @@ function checkNames(models: FoundModel[]): void {
 }
 
 /** What can never run is refused before anything starts. */
-function checkContext(point: WorkloadPoint, model: FoundModel): void {
+function checkContext(point: WorkloadPoint, engine: EngineWorkload, model: FoundModel): void {
   const { context } = model.facts;
   if (context === null) return;
-  const { engine } = point.workload;
   const need =
     'throughput' in engine
       ? engine.throughput.prompt_tokens + engine.throughput.new_tokens + 1

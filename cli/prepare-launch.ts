@@ -16,6 +16,7 @@ import type { Context } from './context.ts';
 import { deviceClassOf } from './device-class.ts';
 import { numericsOf, type PlannedSweep, planSweep } from './plan-sweep.ts';
 import { provenance } from './provenance.ts';
+import { roleOf } from './role.ts';
 import { parseSpec } from './spec.ts';
 import { durationText, renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
@@ -125,7 +126,7 @@ export async function showPlan(context: Context, { plan, notes }: PreparedLaunch
     compressor: cell.label,
     batch: cell.batch ?? 'max',
     workload: workloadText(cell),
-    role: cell.isBaseline ? 'baseline' : cell.noiseKind ? `noise (${cell.noiseKind})` : '',
+    role: roleOf(cell),
     samples: cell.nPlanned,
     runs: runs ? 'yes' : 'no',
     reason,

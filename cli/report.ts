@@ -2,35 +2,64 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { readSweep } from '../activities/ledger.ts';
 import { aggregateSweepNow } from '../activities/sweep-client.ts';
-import { type Command, EXIT } from './command.ts';
+import type { ReportModel } from '../report/model.ts';
+import { type Command, EXIT, type Options } from './command.ts';
+import type { Context } from './context.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Forms of a report: how each is made, and how its file is called. The chart library is loaded only by what needs it. */
+const FORMATS: Record<string, { ending: string; render(model: ReportModel): Promise<string> }> = {
+  html: { ending: 'html', render: async (model) => await (await import('../report/html.ts')).renderReport(model) },
+  md: { ending: 'md', render: async (model) => (await import('../report/markdown.ts')).renderMarkdown(model) },
+  json: { ending: 'json', render: async (model) => `${JSON.stringify(model, null, 1)}\n` },
+};
 
 export const report: Command = {
   name: 'report',
   args: ['[sweep]'],
-  about: 'write the HTML report of a sweep: one file with its charts, configuration and hashes',
-  options: [{ flags: '--out <file>', about: 'where to; default .kvsweep/reports/SWEEP.html' }],
+  about: 'write the report of a sweep: one HTML file with its charts and hashes, Markdown, or JSON',
+  options: [
+    { flags: '--format <format>', about: `one of ${Object.keys(FORMATS).join(', ')}`, fallback: 'html' },
+    { flags: '--out <file>', about: 'where to, - for stdout; default .kvsweep/reports/SWEEP.FORMAT' },
+  ],
   async run(context, [name], options) {
+    const format = formatOf(options);
     const db = await context.db();
     const sweepId = await sweepOrNewest(context, name);
     await readSweep(db, sweepId);
     // What is shown must be as new as the rows; the aggregation does nothing where it is.
     await aggregateSweepNow((await context.temporal()).workflow, sweepId);
-    // The chart library takes a second to load; only a report pays for it.
     const { readReport } = await import('../report/data.ts');
-    const { renderReport } = await import('../report/html.ts');
-    const { rankingLines, threeAnswers } = await import('../report/answers.ts');
-    const { ranking } = await import('../report/ranking.ts');
     const model = await readReport(db, sweepId);
+    const text = await format.render(model);
+    if (options.out === '-') {
+      context.print(text);
+      return EXIT.done;
+    }
     const file =
-      typeof options.out === 'string' ? resolve(options.out) : join(context.config.paths.reports, `${sweepId}.html`);
+      typeof options.out === 'string'
+        ? resolve(options.out)
+        : join(context.config.paths.reports, `${sweepId}.${format.ending}`);
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, await renderReport(model));
-    const ranked = rankingLines(model).slice(1);
-    context.result(
-      { sweep: sweepId, file, answers: threeAnswers(model), ranking: ranking(model)?.rows ?? null },
-      [...ranked, ...(ranked.length > 0 ? [''] : []), `report: ${file}`].join('\n'),
-    );
+    await writeFile(file, text);
+    await told(context, model, file);
     return EXIT.done;
   },
 };
+
+function formatOf({ format }: Options) {
+  const known = FORMATS[String(format)];
+  if (known) return known;
+  throw new UsageError(`--format ${format} is not known: use ${Object.keys(FORMATS).join(', ')}.`);
+}
+
+async function told(context: Context, model: ReportModel, file: string): Promise<void> {
+  const { rankingLines, threeAnswers } = await import('../report/answers.ts');
+  const { ranking } = await import('../report/ranking.ts');
+  const ranked = rankingLines(model).slice(1);
+  context.result(
+    { sweep: model.sweep.id, file, answers: threeAnswers(model), ranking: ranking(model)?.rows ?? null },
+    [...ranked, ...(ranked.length > 0 ? [''] : []), `report: ${file}`].join('\n'),
+  );
+}

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { checkDatasetRef, type DatasetRef, expandDatasetRef } from '../datasets/index.ts';
 
 /**
  * The shape of a sweep spec. Only the shape: names and parameters of compressors are the engine's business
- * (`gpu-runner resolve`), data sets are checked by their loaders.
+ * (`gpu-runner resolve`), files of data sets are checked by their loaders.
  */
 const positive = z.int().min(1);
 const memory = z.string().regex(/^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$/, 'write an amount of memory like 512MiB or 4GB');
@@ -20,31 +21,54 @@ const sampling = z.union([
   }),
 ]);
 
-const dataset = z.union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })]);
+/** A name, or a reference whose fields are checked here, where their line is known. */
+const dataset = z.custom<string | { kind: string }>().superRefine((value: unknown, issues) => {
+  const refuse = (message: string) => issues.addIssue({ code: 'custom', message });
+  if (typeof value === 'string' && value !== '') return;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('kind' in value)) {
+    refuse('a data set is a name, or {kind: ..., ...}; `kvsweep datasets` lists both');
+    return;
+  }
+  for (const ref of expandDatasetRef(value as Record<string, unknown>)) {
+    const wrong = checkDatasetRef(ref as unknown as DatasetRef);
+    if (wrong !== null) return refuse(wrong);
+  }
+});
+const prompts = z.union([positive, z.literal('all')]);
 const scheduler = z.enum(['static', 'continuous']);
 
-const generate = z.strictObject({
+const generateFields = z.strictObject({
   dataset,
   /** Instead of the batch sizes of the sweep. */
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   /** Longer or shorter prompts are passed over and counted. */
   max_prompt_chars: positive.optional(),
   min_prompt_tokens: positive.optional(),
   max_prompt_tokens: positive.optional(),
-  max_new_tokens: listOf(positive),
+  /** May be left out if every prompt has a cap of its own (LongBench, GSM8K, generated tasks). */
+  max_new_tokens: listOf(positive).optional(),
   min_new_tokens: z.int().min(0).default(0),
   sampling: listOf(sampling).default('greedy'),
   chat: z.boolean().default(true),
   date: z.string().optional(),
   truncate: z.enum(['none', 'middle', 'middle_retok']).default('middle'),
+  /** Of `middle_retok`: ids of a text above which half of so many is kept from either end (LongBench's rule). */
+  truncate_at: z.int().min(2).optional(),
   stop_ids: z.array(z.int().min(0)).default([]),
   stop_strings: z.array(z.string().min(1)).default([]),
+  /** Run a chat model even if nothing that ends its turn is among the stop ids. */
+  allow_no_eot: z.boolean().default(false),
   trace: z.array(z.enum(['kept', 'times'])).default([]),
   scheduler: scheduler.default('continuous'),
   invariant: z.boolean().default(true),
   invariant_rows: positive.default(64),
   seed: z.int().min(0).default(42),
+});
+
+const generate = generateFields.refine((g) => g.truncate_at === undefined || g.truncate === 'middle_retok', {
+  path: ['truncate_at'],
+  message: 'is a limit of truncate: middle_retok alone; write that, or leave it out',
 });
 
 const throughput = z.strictObject({
@@ -64,7 +88,7 @@ const throughput = z.strictObject({
 const score = z.strictObject({
   dataset,
   batch_sizes: batchSizes.optional(),
-  prompts: positive,
+  prompts,
   prompt_tokens: listOf(positive),
   new_tokens: listOf(positive),
   top_k: positive.max(100).default(2),
@@ -121,9 +145,8 @@ export const specSchema = z.strictObject({
     })
     .optional(),
   baseline_replicates: z.int().min(0).max(10).default(1),
-  compressor_replicates: z
-    .literal(0, 'only 0 is known: replicates of compressed cells serve the robust negatives, which this version lacks')
-    .default(0),
+  /** Each compressed cell of a generate workload so often more, for negatives that do not hang on a single run. */
+  compressor_replicates: z.int().min(0).max(10).default(0),
   backend: z.enum(['auto', 'cpu', 'cuda']).default('auto'),
   threads: positive.max(1024).optional(),
   limits: z

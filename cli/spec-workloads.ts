@@ -1,5 +1,8 @@
 /** The workloads of a spec as points of the grid, before their prompts are loaded. */
+import type { GenerateWishes } from '../activities/complete-workload.ts';
+import { datasetWants } from '../activities/named-datasets.ts';
 import type { PromptRequest } from '../activities/planning.ts';
+import { expandDatasetRef } from '../datasets/index.ts';
 import type { EngineWorkload, Json, JsonObject, Sampling } from '../workflows/contracts.ts';
 import { expandFields } from '../workflows/expand-axes.ts';
 import type { GridWorkload } from '../workflows/plan-grid.ts';
@@ -10,7 +13,11 @@ export interface WorkloadPoint {
   prompts: PromptRequest | null;
   /** Cuts each text into a prompt and a continuation of exactly so many tokens. */
   cut: { prompt: number; continuation: number } | null;
+  /** Of `generate`: what is known only with the prompts and the model. */
+  wishes: GenerateWishes | null;
   workload: Omit<GridWorkload, 'promptSet' | 'dataset' | 'nPrompts'>;
+  /** Sentences for the user. */
+  notes: string[];
 }
 
 /** Every workload point of a spec: lists among a workload's numbers and samplings multiply. */
@@ -26,19 +33,39 @@ type Generate = NonNullable<SpecWorkload['generate']>;
 type Throughput = NonNullable<SpecWorkload['throughput']>;
 type Score = NonNullable<SpecWorkload['score']>;
 
+/** The data sets that one entry stands for: lists among its values multiply, a cell holds one data set. */
+function datasetsOf(dataset: string | { kind: string }): (string | { kind: string })[] {
+  return typeof dataset === 'string' ? [dataset] : (expandDatasetRef({ ...dataset }) as { kind: string }[]);
+}
+
 function generatePoints(g: Generate): WorkloadPoint[] {
-  const axes = expandFields({ max_new_tokens: g.max_new_tokens, sampling: g.sampling as Json });
+  return datasetsOf(g.dataset).flatMap((dataset) => generatePointsOf(g, dataset));
+}
+
+function generatePointsOf(g: Generate, dataset: string | { kind: string }): WorkloadPoint[] {
+  const wants = datasetWants(dataset);
+  const chat = g.chat && wants.chat !== false;
+  const capsOfPrompts = wants.caps === true || g.max_new_tokens === undefined;
+  const notes =
+    wants.caps === true && g.max_new_tokens !== undefined
+      ? [`max_new_tokens of the workload is not used: every prompt of ${JSON.stringify(dataset)} has a cap of its own`]
+      : [];
+  const axes = expandFields({
+    ...(capsOfPrompts ? {} : { max_new_tokens: g.max_new_tokens as Json }),
+    sampling: g.sampling as Json,
+  });
   return axes.map((point) => {
-    const max = point.max_new_tokens as number;
     const sampling = point.sampling as Generate['sampling'];
     const replicates = typeof sampling === 'object' && !Array.isArray(sampling) ? (sampling.replicates ?? 1) : 1;
     const generate: Extract<EngineWorkload, { generate: unknown }>['generate'] = {
-      max_new_tokens: max,
+      // Zero stands until the prompts are loaded, whose largest cap it is then.
+      max_new_tokens: capsOfPrompts ? 0 : (point.max_new_tokens as number),
       ...(g.min_new_tokens > 0 ? { min_new_tokens: g.min_new_tokens } : {}),
       sampling: engineSampling(sampling as 'greedy' | JsonObject),
-      chat: g.chat,
+      chat,
       ...(g.date === undefined ? {} : { date: g.date }),
       truncate: g.truncate,
+      ...(g.truncate_at === undefined ? {} : { truncate_at: g.truncate_at }),
       stop_ids: g.stop_ids,
       stop_strings: g.stop_strings,
       trace: g.trace,
@@ -49,14 +76,16 @@ function generatePoints(g: Generate): WorkloadPoint[] {
       ...(g.max_prompt_tokens === undefined ? {} : { maxPromptTokens: g.max_prompt_tokens }),
     };
     return {
-      prompts: { dataset: g.dataset, prompts: g.prompts, seed: g.seed, limits, chat: g.chat },
+      prompts: { dataset, ...firstPrompts(g.prompts), seed: g.seed, limits, chat },
       cut: null,
+      wishes: { capsOfPrompts, stop: wants.stop ?? null, allowNoEot: g.allow_no_eot },
+      notes,
       workload: {
         kind: 'generate' as const,
         engine: { generate },
         ...schedule(g),
         replicates,
-        axes: { dataset: g.dataset as Json, ...point },
+        axes: { dataset: dataset as Json, ...point },
       },
     };
   });
@@ -67,6 +96,8 @@ function throughputPoints(t: Throughput): WorkloadPoint[] {
   return axes.map((point) => ({
     prompts: null,
     cut: null,
+    wishes: null,
+    notes: [],
     workload: {
       kind: 'throughput' as const,
       engine: {
@@ -87,28 +118,38 @@ function throughputPoints(t: Throughput): WorkloadPoint[] {
 }
 
 function scorePoints(s: Score): WorkloadPoint[] {
+  return datasetsOf(s.dataset).flatMap((dataset) => scorePointsOf(s, dataset));
+}
+
+function scorePointsOf(s: Score, dataset: string | { kind: string }): WorkloadPoint[] {
   const axes = expandFields({ prompt_tokens: s.prompt_tokens, new_tokens: s.new_tokens });
   return axes.map((point) => {
     const cut = { prompt: point.prompt_tokens as number, continuation: point.new_tokens as number };
     return {
       // A text that is too short to be cut is passed over.
       prompts: {
-        dataset: s.dataset,
-        prompts: s.prompts,
+        dataset,
+        ...firstPrompts(s.prompts),
         seed: s.seed,
         limits: { minPromptTokens: cut.prompt + cut.continuation },
         chat: false,
       },
       cut,
+      wishes: null,
+      notes: [],
       workload: {
         kind: 'score' as const,
         engine: { score: { top_k: s.top_k } },
         ...schedule(s),
         replicates: 1,
-        axes: { dataset: s.dataset as Json, ...point },
+        axes: { dataset: dataset as Json, ...point },
       },
     };
   });
+}
+
+function firstPrompts(prompts: number | 'all'): { prompts?: number } {
+  return prompts === 'all' ? {} : { prompts };
 }
 
 function schedule(w: Generate | Throughput | Score) {

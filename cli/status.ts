@@ -1,6 +1,7 @@
 import { listSweeps, readCells, readEvents, readProgress } from '../activities/ledger.ts';
 import { type Command, EXIT } from './command.ts';
 import { etaText, progressText } from './progress-text.ts';
+import { roleOf } from './role.ts';
 import { renderTable } from './table.ts';
 
 export const status: Command = {
@@ -45,7 +46,7 @@ export const status: Command = {
           compressor: c.label,
           batch: c.batch ?? 'max',
           workload: c.workload,
-          role: c.isBaseline ? 'baseline' : (c.noiseKind ?? ''),
+          role: roleOf(c),
           status: c.status,
           tries: c.tries,
           from: c.reusedFrom ?? '',

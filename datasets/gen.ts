@@ -1,5 +1,5 @@
 /** `kind: gen`: prompts with known answers, filled to a length in tokens or made of so many body units. */
-import { GEN_TASKS, GENERATOR_VERSION, type GenTask, generate } from './gen/tasks.ts';
+import { ANSWER_PREFIX, GEN_TASKS, GENERATOR_VERSION, type GenTask, generate } from './gen/tasks.ts';
 import {
   DatasetError,
   type DatasetPrompt,
@@ -8,6 +8,12 @@ import {
   promptSet,
   type SelectOptions,
 } from './prompt-set.ts';
+
+/** Generators of `kind: gen`, by task. */
+export const GENERATORS: readonly { name: string; about: string }[] = [
+  { name: 'open_ended', about: '1,000 questions whose answers may take any length; no reference' },
+  ...GEN_TASKS.map(({ name, about }) => ({ name, about })),
+];
 
 export interface GenOptions extends SelectOptions {
   task: string;
@@ -19,18 +25,25 @@ export interface GenOptions extends SelectOptions {
   newTokens?: number;
   /** passkey: percent of the body before the needle; 5, 15, ... 95 in turn if absent. */
   depth?: number;
+  /** passkey: digits of the key; 7 if absent. */
+  digits?: number;
+  /** The prompt ends with `The answer is`. */
+  answerPrefix?: boolean;
 }
 
 const DEPTHS = [5, 15, 25, 35, 45, 55, 65, 75, 85, 95];
 const DEFAULT_SAMPLES = 10;
+const SHORT_KEY = 7;
+/** Tokens that a key of 64 digits may take. */
+const LONG_KEY_TOKENS = 128;
 /** Doubling ends here: no context is that long. */
 const MOST_UNITS = 1 << 20;
 
 export async function loadGenerated(options: GenOptions): Promise<PromptSet> {
   const task = GEN_TASKS.find((row) => row.name === options.task)!;
-  const { seed, length, units } = options;
+  const { seed, length, units, digits = SHORT_KEY, answerPrefix = false } = options;
   const samples = options.prompts ?? DEFAULT_SAMPLES;
-  const newTokens = options.newTokens ?? task.newTokens;
+  const newTokens = options.newTokens ?? (digits > SHORT_KEY ? LONG_KEY_TOKENS : task.newTokens);
   const depthOf = (sample: number) => options.depth ?? DEPTHS[sample % DEPTHS.length]!;
   if ((length === undefined) === (units === undefined)) {
     throw new DatasetError(
@@ -40,12 +53,13 @@ export async function loadGenerated(options: GenOptions): Promise<PromptSet> {
   if (units !== undefined && units < task.leastUnits)
     throw new DatasetError(`generator ${task.name} needs at least ${task.leastUnits} units, not ${units}`);
   const at = (sample: number, n: number): DatasetPrompt => {
-    const { prompt, references } = generate(task, seed, sample, n, depthOf(sample));
+    const { prompt, references } = generate(task, seed, sample, n, depthOf(sample), digits);
     const meta: JsonObject = { units: n };
     if (task.name === 'passkey') meta.depth_percent = depthOf(sample);
+    const size = length === undefined ? `n${units}` : `l${length}`;
     return {
-      key: `${task.name}/s${seed}.${length === undefined ? `n${units}` : `l${length}`}.${sample}`,
-      prompt,
+      key: `${task.name}/s${seed}.${size}${digits === SHORT_KEY ? '' : `.d${digits}`}.${sample}`,
+      prompt: answerPrefix ? `${prompt}\n\n${ANSWER_PREFIX}` : prompt,
       references,
       metric: task.metric,
       taskType: task.taskType,
@@ -66,6 +80,8 @@ export async function loadGenerated(options: GenOptions): Promise<PromptSet> {
     length: length ?? null,
     new_tokens: newTokens,
     metric: task.metric,
+    ...(answerPrefix ? { answer_prefix: ANSWER_PREFIX } : {}),
+    ...(digits === SHORT_KEY ? {} : { digits }),
   };
   return promptSet(task.name, { prompts, droppedLong: 0, droppedShort: 0 }, options, meta);
 }

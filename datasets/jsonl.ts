@@ -2,13 +2,10 @@
  * Generic JSONL: one object a line with `prompt` or `messages`. A user writes these by hand or by script, so nothing
  * is guessed: every mistake names its line. Prompts keep the order of the file.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { createInterface } from 'node:readline';
-import { checkScoring, METRIC_NAMES } from '../analysis/metrics/index.ts';
+import { checkScoring, METRIC_NAMES, metricUnavailable } from '../analysis/metrics/index.ts';
+import { type Fail, type Fields, readObjects, textsField } from './lines.ts';
 import {
-  DatasetError,
   type DatasetPrompt,
   type JsonObject,
   type Message,
@@ -40,15 +37,7 @@ const FIELDS = [
 const ROLES = ['system', 'user', 'assistant'];
 
 /** One line to a prompt. @param fail throws with the place of the line */
-function parseLine(line: string, name: string, fail: (why: string) => never): DatasetPrompt {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    fail(`not valid JSON (${(error as Error).message})`);
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) fail('not a JSON object');
-  const record = value as Record<string, unknown>;
+function parseLine(record: Fields, name: string, fail: Fail): DatasetPrompt {
   const unknown = Object.keys(record).find((key) => !FIELDS.includes(key));
   if (unknown) fail(`unknown field ${JSON.stringify(unknown)}; put what is your own under "meta"`);
 
@@ -63,12 +52,7 @@ function parseLine(line: string, name: string, fail: (why: string) => never): Da
     if (v !== undefined && typeof v !== 'string') fail(`"${field}" must be a string`);
     return v as string | undefined;
   };
-  const strings = (field: string): string[] | undefined => {
-    const v = record[field];
-    if (v === undefined) return undefined;
-    if (!Array.isArray(v) || v.some((item) => typeof item !== 'string')) fail(`"${field}" must be an array of strings`);
-    return v as string[];
-  };
+  const strings = (field: string) => textsField(record, field, fail);
   const metric = text('metric');
   if (metric !== undefined && !METRIC_NAMES.includes(metric)) {
     fail(`unknown metric ${JSON.stringify(metric)}; known are ${METRIC_NAMES.join(', ')}`);
@@ -104,7 +88,7 @@ function parseLine(line: string, name: string, fail: (why: string) => never): Da
   };
 }
 
-function messages(value: unknown, fail: (why: string) => never): Message[] {
+function messages(value: unknown, fail: Fail): Message[] {
   const list = Array.isArray(value) && value.length > 0 ? value : fail('"messages" must be an array with messages');
   return list.map((item: Partial<Record<keyof Message, unknown>> | null) => {
     const { role, content } = item ?? {};
@@ -117,35 +101,23 @@ function messages(value: unknown, fail: (why: string) => never): Message[] {
 
 /** The prompts of a file, in its order. @throws DatasetError that names the line */
 export async function readJsonl(path: string, name: string): Promise<{ prompts: DatasetPrompt[]; sourceSha: string }> {
-  const hash = createHash('sha256');
-  const stream = createReadStream(path).on('data', (chunk) => hash.update(chunk));
   const prompts: DatasetPrompt[] = [];
   const lineOf = new Map<string, number>();
-  let line = 0;
-  const fail = (why: string): never => {
-    throw new DatasetError(`${path}, line ${line}: ${why}`);
-  };
-  try {
-    for await (const raw of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      line++;
-      const text = line === 1 ? raw.replace(/^\uFEFF/, '') : raw;
-      if (text.trim() === '') continue;
-      const prompt = parseLine(text, name, fail);
-      const first = lineOf.get(prompt.key);
-      if (first) fail(`the id of line ${first} is repeated`);
-      lineOf.set(prompt.key, line);
-      prompts.push(prompt);
-    }
-  } catch (error) {
-    if (error instanceof DatasetError) throw error;
-    throw new DatasetError(`cannot read the data set ${path}: ${(error as Error).message}`, { cause: error });
-  }
-  return { prompts, sourceSha: hash.digest('hex') };
+  const sourceSha = await readObjects(path, (record, line, fail) => {
+    const prompt = parseLine(record, name, fail);
+    const first = lineOf.get(prompt.key);
+    if (first) fail(`the id of line ${first} is repeated`);
+    lineOf.set(prompt.key, line);
+    prompts.push(prompt);
+  });
+  return { prompts, sourceSha };
 }
 
 export async function loadJsonl(options: JsonlOptions): Promise<PromptSet> {
   const name = options.name ?? basename(options.path).replace(/\.(jsonl|ndjson|json)$/, '');
   const { prompts, sourceSha } = await readJsonl(options.path, name);
   const meta = { kind: 'jsonl', source_sha256: sourceSha, licence: 'given by the user', records: prompts.length };
-  return promptSet(name, await selectPrompts(prompts, options), options, meta);
+  const metrics = new Set(prompts.flatMap((p) => p.metric ?? []));
+  const warnings = [...metrics].map(metricUnavailable).filter((w) => w !== null);
+  return promptSet(name, await selectPrompts(prompts, options), options, meta, warnings);
 }

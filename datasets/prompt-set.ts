@@ -48,6 +48,8 @@ export interface SelectOptions extends PromptLimits {
   /** The first N prompts; all if absent. */
   prompts?: number;
   seed: number;
+  /** Most tokens of prompt and answer that the model takes. */
+  context?: number;
   /** Token counts by the tokenizer of the engine, the chat template included if the workload uses one. */
   countTokens?: (prompts: readonly DatasetPrompt[]) => Promise<number[]>;
 }

@@ -11,6 +11,7 @@ import * as kept from './000009_kept.ts';
 import * as cellInline from './000010_cell_inline.ts';
 import * as aggregation from './000011_aggregation.ts';
 import * as negatives from './000012_negatives.ts';
+import * as modelledLatency from './000013_modelled_latency.ts';
 
 /**
  * All migrations in order. A record, not a folder scan: it works in bundles and in compiled output. A released
@@ -29,6 +30,7 @@ export const MIGRATIONS: Record<string, Migration> = {
   '000010_cell_inline': cellInline,
   '000011_aggregation': aggregation,
   '000012_negatives': negatives,
+  '000013_modelled_latency': modelledLatency,
 };
 
 export const migrationProvider: MigrationProvider = {

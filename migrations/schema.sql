@@ -402,12 +402,19 @@ CREATE INDEX cell_by_group ON public.cell USING btree (sweep_no, group_no);
 CREATE INDEX cell_done ON public.cell USING btree (key) WHERE ((status = 'done'::text) AND (reused_from IS NULL));
 CREATE INDEX cell_error_of_cell ON public.cell_error USING btree (sweep_no, cell_no);
 CREATE INDEX cell_hex ON public.cell USING btree (encode(key, 'hex'::text));
+CREATE INDEX cell_noise ON public.cell USING btree (baseline_key) WHERE (noise_kind IS NOT NULL);
 CREATE INDEX cell_open ON public.cell USING btree (sweep_no, group_no) WHERE (status = ANY (ARRAY['pending'::text, 'leased'::text, 'lost'::text]));
 CREATE INDEX cell_replicates ON public.cell USING btree (replicate_of) WHERE (replicate_of IS NOT NULL);
 CREATE INDEX event_by_sweep ON public.event USING btree (sweep_no, id);
 
 -- Functions
 
+CREATE OR REPLACE FUNCTION public.at_tokens(tokens double precision[], points double precision[], t double precision)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT CASE WHEN (at.i = 0) THEN (at_tokens.points)[1] WHEN (at.i = cardinality(at_tokens.tokens)) THEN (at_tokens.points)[at.i] ELSE ((at_tokens.points)[at.i] + ((((at_tokens.points)[(at.i + 1)] - (at_tokens.points)[at.i]) * ln((at_tokens.t / (at_tokens.tokens)[at.i]))) / ln(((at_tokens.tokens)[(at.i + 1)] / (at_tokens.tokens)[at.i])))) END AS "case" FROM (SELECT width_bucket(at_tokens.t, at_tokens.tokens) AS i) at)
+;
 CREATE OR REPLACE FUNCTION public.decode_steps(new_tokens integer, stop_id integer)
  RETURNS integer
  LANGUAGE sql
@@ -419,6 +426,12 @@ CREATE OR REPLACE FUNCTION public.finish_name(finish smallint)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN (ARRAY['stop'::text, 'length'::text, 'context'::text, 'error'::text])[(finish + 1)]
+;
+CREATE OR REPLACE FUNCTION public.modelled_ms(tokens double precision[], prefill_tok_s double precision[], tpot_ms double precision[], t double precision, steps integer)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((((1000)::double precision * t) / at_tokens(tokens, prefill_tok_s, t)) + ((GREATEST(steps, 0))::double precision * at_tokens(tokens, tpot_ms, t)))
 ;
 CREATE OR REPLACE FUNCTION kv.negative_rows(theta double precision, rule text)
  RETURNS TABLE(cell_key text, baseline_cell_key text, compressor text, label text, batch_size integer, noise_kind text, dataset text, task_type text, prompt_key text, replicate integer, metric text, variant text, base_score double precision, score double precision, threshold double precision, eligible boolean, negative boolean, mirrored boolean, stable boolean, robust_negative boolean, weight integer)
@@ -547,80 +560,157 @@ create view kv.cells (sweep, cell_no, cell_key, status, model, model_sha, worklo
             ( SELECT count(*) AS count
                    FROM sample t
                   WHERE t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.finish = 3) AS error) n ON true;
-create view kv.e2e_latency (cell_key, baseline_cell_key, compressor, label, prompt_key, replicate, e2e_ms, service_ms, base_service_ms, time_ratio, prefill_ms, base_prefill_ms, decode_ms, base_decode_ms, steps, base_steps, tpot_ms, base_tpot_ms, l_base, l_comp, paradox) as
- WITH timed AS (
-         SELECT r.key,
-            r.baseline_key,
-            r.compressor,
-            r.label,
-            r.provenance #>> '{device,name}'::text[] AS device,
-            r.prompt_set,
-            s.sample_idx,
+create view kv.e2e_latency (cell_key, baseline_cell_key, compressor, label, prompt_key, replicate, e2e_ms, service_ms, base_service_ms, time_ratio, prefill_ms, base_prefill_ms, decode_ms, base_decode_ms, steps, base_steps, tpot_ms, base_tpot_ms, l_base, l_comp, paradox, mod_batch_size, mod_service_ms, mod_base_service_ms, mod_time_ratio) as
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(b.key, 'hex'::text) AS baseline_cell_key,
+    r.compressor,
+    r.label,
+    p.key AS prompt_key,
+    y.rep::integer AS replicate,
+    (y.queue_us + y.prefill_us + y.decode_us)::double precision / 1000.0::double precision AS e2e_ms,
+    (y.prefill_us + y.decode_us)::double precision / 1000.0::double precision AS service_ms,
+    (x.prefill_us + x.decode_us)::double precision / 1000.0::double precision * d.comparable::double precision AS base_service_ms,
+    (y.prefill_us + y.decode_us)::double precision / NULLIF(x.prefill_us + x.decode_us, 0)::double precision * d.comparable::double precision AS time_ratio,
+    y.prefill_us::double precision / 1000.0::double precision AS prefill_ms,
+    x.prefill_us::double precision / 1000.0::double precision * d.comparable::double precision AS base_prefill_ms,
+    y.decode_us::double precision / 1000.0::double precision AS decode_ms,
+    x.decode_us::double precision / 1000.0::double precision * d.comparable::double precision AS base_decode_ms,
+    y.steps,
+    x.steps AS base_steps,
+    y.tpot AS tpot_ms,
+    x.tpot * d.comparable::double precision AS base_tpot_ms,
+    x.new_tokens AS l_base,
+    y.new_tokens AS l_comp,
+    y.tpot < (x.tpot * d.comparable::double precision) AND (y.prefill_us + y.decode_us) > ((x.prefill_us + x.decode_us) * d.comparable) AS paradox,
+    m.batch AS mod_batch_size,
+    modelled_ms(m.tokens, m.prefill_tok_s, m.tpot_ms, y.prompt_tokens::double precision, y.steps) AS mod_service_ms,
+    modelled_ms(m.base_tokens, m.base_prefill_tok_s, m.base_tpot_ms, x.prompt_tokens::double precision, x.steps) AS mod_base_service_ms,
+    modelled_ms(m.tokens, m.prefill_tok_s, m.tpot_ms, y.prompt_tokens::double precision, y.steps) / modelled_ms(m.base_tokens, m.base_prefill_tok_s, m.base_tpot_ms, x.prompt_tokens::double precision, x.steps) AS mod_time_ratio
+   FROM newest_run r
+     JOIN newest_run b ON b.key = r.baseline_key
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN NOT (r.provenance #>> '{device,name}'::text[]) IS DISTINCT FROM (b.provenance #>> '{device,name}'::text[]) THEN 1
+                    ELSE NULL::integer
+                END AS comparable) d
+     JOIN LATERAL ( SELECT s.sample_idx,
             s.rep,
             s.prompt_sha,
+            s.prompt_tokens,
             s.new_tokens,
             s.queue_us,
             s.prefill_us,
             s.decode_us,
             decode_steps(s.new_tokens, s.stop_id) AS steps,
-            s.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s.new_tokens, s.stop_id), 0), 0)::double precision AS tpot,
-            r.noise_kind,
-            not_inert(r.compressor, r.summary) AS compressed
-           FROM newest_run r
-             JOIN sample s USING (sweep_no, cell_no)
-          WHERE r.workload = 'generate'::text AND s.finish <> 3
+            s.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s.new_tokens, s.stop_id), 0), 0)::double precision AS tpot
+           FROM sample s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no AND s.finish <> 3) y ON true
+     JOIN LATERAL ( SELECT s.sample_idx,
+            s.rep,
+            s.prompt_sha,
+            s.prompt_tokens,
+            s.new_tokens,
+            s.queue_us,
+            s.prefill_us,
+            s.decode_us,
+            decode_steps(s.new_tokens, s.stop_id) AS steps,
+            s.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s.new_tokens, s.stop_id), 0), 0)::double precision AS tpot
+           FROM sample s
+          WHERE s.sweep_no = b.sweep_no AND s.cell_no = b.cell_no AND s.finish <> 3) x ON x.sample_idx = y.sample_idx AND x.rep = y.rep
+     JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = y.sample_idx
+     LEFT JOIN latency_model m ON m.key = r.key
+  WHERE r.workload = 'generate'::text AND not_inert(r.compressor, r.summary) AND r.noise_kind IS NULL AND (x.prompt_sha = y.prompt_sha) IS NOT FALSE;
+create view kv.e2e_latency_at_max (cell_key, baseline_cell_key, compressor, label, dataset, answers_batch_size, device, cache_memory, prompt_tokens, own_batch_size, base_batch_size, n, y_answers_longer, mod_x_tokens_faster, mod_service_ratio, mod_prefill_ratio, mod_base_decode_share, mod_share_slower, mod_requests_faster) as
+ WITH chosen AS (
+         SELECT DISTINCT ON (r_1.key, own.memory_limit) r_1.key,
+            own.memory_limit,
+            own.prompt_tokens,
+            own.device,
+            own.batch,
+            base.batch AS base_batch
+           FROM newest_run r_1
+             JOIN speed_largest own ON own.model_sha = r_1.model_sha AND own.effective = r_1.effective AND own.backend = r_1.backend AND own.device = COALESCE(r_1.provenance #>> '{device,name}'::text[], ''::text)
+             JOIN speed_largest base ON base.model_sha = r_1.model_sha AND base.compressor = 'none'::text AND base.backend = r_1.backend AND base.device = own.device AND NOT base.memory_limit IS DISTINCT FROM own.memory_limit AND base.prompt_tokens = own.prompt_tokens
+             CROSS JOIN LATERAL ( SELECT avg(s_1.prompt_tokens)::double precision AS tokens
+                   FROM sample s_1
+                  WHERE s_1.sweep_no = r_1.sweep_no AND s_1.cell_no = r_1.cell_no) mean
+          WHERE r_1.workload = 'generate'::text AND r_1.noise_kind IS NULL AND r_1.compressor <> 'none'::text AND not_inert(r_1.compressor, r_1.summary)
+          ORDER BY r_1.key, own.memory_limit, (abs(ln(own.prompt_tokens::double precision / NULLIF(mean.tokens, 0::double precision)))), own.prompt_tokens
+        ), modelled AS (
+         SELECT r_1.key,
+            c_1.memory_limit,
+            y.steps,
+            x.steps AS base_steps,
+            (1000 * y.prompt_tokens)::double precision / at_tokens(o.tokens, o.prefill_tok_s, y.prompt_tokens::double precision) AS prefill,
+            (1000 * x.prompt_tokens)::double precision / at_tokens(n.tokens, n.prefill_tok_s, x.prompt_tokens::double precision) AS base_prefill,
+            GREATEST(y.steps, 0)::double precision * at_tokens(o.tokens, o.tpot_ms, y.prompt_tokens::double precision) AS decode,
+            GREATEST(x.steps, 0)::double precision * at_tokens(n.tokens, n.tpot_ms, x.prompt_tokens::double precision) AS base_decode
+           FROM chosen c_1
+             JOIN newest_run r_1 ON r_1.key = c_1.key
+             JOIN newest_run b ON b.key = r_1.baseline_key
+             JOIN speed_curve o ON o.model_sha = r_1.model_sha AND o.effective = r_1.effective AND o.backend = r_1.backend AND o.device = c_1.device AND o.batch = c_1.batch
+             JOIN speed_curve n ON n.model_sha = r_1.model_sha AND n.compressor = 'none'::text AND n.backend = r_1.backend AND n.device = c_1.device AND n.batch = c_1.base_batch
+             JOIN LATERAL ( SELECT s_1.sample_idx,
+                    s_1.rep,
+                    s_1.prompt_sha,
+                    s_1.prompt_tokens,
+                    s_1.new_tokens,
+                    s_1.queue_us,
+                    s_1.prefill_us,
+                    s_1.decode_us,
+                    decode_steps(s_1.new_tokens, s_1.stop_id) AS steps,
+                    s_1.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s_1.new_tokens, s_1.stop_id), 0), 0)::double precision AS tpot
+                   FROM sample s_1
+                  WHERE s_1.sweep_no = r_1.sweep_no AND s_1.cell_no = r_1.cell_no AND s_1.finish <> 3) y ON true
+             JOIN LATERAL ( SELECT s_1.sample_idx,
+                    s_1.rep,
+                    s_1.prompt_sha,
+                    s_1.prompt_tokens,
+                    s_1.new_tokens,
+                    s_1.queue_us,
+                    s_1.prefill_us,
+                    s_1.decode_us,
+                    decode_steps(s_1.new_tokens, s_1.stop_id) AS steps,
+                    s_1.decode_us::double precision / 1000.0::double precision / NULLIF(GREATEST(decode_steps(s_1.new_tokens, s_1.stop_id), 0), 0)::double precision AS tpot
+                   FROM sample s_1
+                  WHERE s_1.sweep_no = b.sweep_no AND s_1.cell_no = b.cell_no AND s_1.finish <> 3) x ON x.sample_idx = y.sample_idx AND x.rep = y.rep
+          WHERE (x.prompt_sha = y.prompt_sha) IS NOT FALSE
+        ), summed AS (
+         SELECT modelled.key,
+            modelled.memory_limit,
+            count(*) AS n,
+            sum(modelled.steps)::double precision AS steps,
+            sum(modelled.base_steps)::double precision AS base_steps,
+            sum(modelled.prefill) AS prefill,
+            sum(modelled.base_prefill) AS base_prefill,
+            sum(modelled.decode) AS decode,
+            sum(modelled.base_decode) AS base_decode,
+            avg(((modelled.prefill + modelled.decode) > (modelled.base_prefill + modelled.base_decode))::integer)::double precision AS slower
+           FROM modelled
+          GROUP BY modelled.key, modelled.memory_limit
         )
- SELECT encode(c.key, 'hex'::text) AS cell_key,
-    encode(b.key, 'hex'::text) AS baseline_cell_key,
-    c.compressor,
-    c.label,
-    p.key AS prompt_key,
-    c.rep::integer AS replicate,
-    (c.queue_us + c.prefill_us + c.decode_us)::double precision / 1000.0::double precision AS e2e_ms,
-    (c.prefill_us + c.decode_us)::double precision / 1000.0::double precision AS service_ms,
-    (b.prefill_us + b.decode_us)::double precision / 1000.0::double precision AS base_service_ms,
-    (c.prefill_us + c.decode_us)::double precision / NULLIF(b.prefill_us + b.decode_us, 0)::double precision AS time_ratio,
-    c.prefill_us::double precision / 1000.0::double precision AS prefill_ms,
-    b.prefill_us::double precision / 1000.0::double precision AS base_prefill_ms,
-    c.decode_us::double precision / 1000.0::double precision AS decode_ms,
-    b.decode_us::double precision / 1000.0::double precision AS base_decode_ms,
-    c.steps,
-    b.steps AS base_steps,
-    c.tpot AS tpot_ms,
-    b.tpot AS base_tpot_ms,
-    b.new_tokens AS l_base,
-    c.new_tokens AS l_comp,
-    c.tpot < b.tpot AND (c.prefill_us + c.decode_us) > (b.prefill_us + b.decode_us) AS paradox
-   FROM timed c
-     JOIN ( SELECT timed.key,
-            timed.device,
-            timed.sample_idx,
-            timed.rep,
-            timed.new_tokens,
-            timed.prompt_sha,
-            timed.steps,
-            timed.queue_us,
-            timed.prefill_us,
-            timed.decode_us,
-            timed.tpot
-           FROM timed) base ON base.key = c.baseline_key AND base.sample_idx = c.sample_idx AND base.rep = c.rep AND NOT base.prompt_sha IS DISTINCT FROM COALESCE(c.prompt_sha, base.prompt_sha)
-     LEFT JOIN LATERAL ( SELECT base.key,
-            base.new_tokens,
-            base.steps,
-                CASE
-                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.prefill_us
-                    ELSE NULL::bigint
-                END AS prefill_us,
-                CASE
-                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.decode_us
-                    ELSE NULL::bigint
-                END AS decode_us,
-                CASE
-                    WHEN NOT base.device IS DISTINCT FROM c.device THEN base.tpot
-                    ELSE NULL::double precision
-                END AS tpot) b ON true
-     JOIN prompt p ON p.prompt_set = c.prompt_set AND p.idx = c.sample_idx
-  WHERE c.compressed AND c.noise_kind IS NULL;
+ SELECT encode(r.key, 'hex'::text) AS cell_key,
+    encode(r.baseline_key, 'hex'::text) AS baseline_cell_key,
+    r.compressor,
+    r.label,
+    r.dataset,
+    r.batch AS answers_batch_size,
+    NULLIF(c.device, ''::text) AS device,
+    c.memory_limit AS cache_memory,
+    c.prompt_tokens,
+    c.batch AS own_batch_size,
+    c.base_batch AS base_batch_size,
+    s.n,
+    s.steps / NULLIF(s.base_steps, 0::double precision) AS y_answers_longer,
+    s.steps / NULLIF(s.decode, 0::double precision) / NULLIF(s.base_steps / NULLIF(s.base_decode, 0::double precision), 0::double precision) AS mod_x_tokens_faster,
+    (s.prefill + s.decode) / (s.base_prefill + s.base_decode) AS mod_service_ratio,
+    s.prefill / s.base_prefill AS mod_prefill_ratio,
+    s.base_decode / (s.base_prefill + s.base_decode) AS mod_base_decode_share,
+    s.slower AS mod_share_slower,
+    c.batch::double precision / (s.prefill + s.decode) / (c.base_batch::double precision / (s.base_prefill + s.base_decode)) AS mod_requests_faster
+   FROM chosen c
+     JOIN summed s ON s.key = c.key AND NOT s.memory_limit IS DISTINCT FROM c.memory_limit
+     JOIN newest_run r ON r.key = c.key;
 create view kv.e2e_latency_summary (cell_key, baseline_cell_key, compressor, label, batch_size, n, x_tokens_faster, y_answers_longer, service_ratio, prefill_ratio, base_decode_share, share_slower, share_paradox, ratio_p50, ratio_p95) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
@@ -638,7 +728,13 @@ create view kv.e2e_latency_summary (cell_key, baseline_cell_key, compressor, lab
     (m.exact ->> 'ratioP50'::text)::double precision AS ratio_p50,
     (m.exact ->> 'ratioP95'::text)::double precision AS ratio_p95
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m("nTimed" integer, "prefillBaseMs" double precision, "prefillCompMs" double precision, "decodeBaseMs" double precision, "decodeCompMs" double precision, "stepsBase" double precision, "stepsComp" double precision, slower integer, paradox integer, exact jsonb)
   WHERE r.workload = 'generate'::text AND r.noise_kind IS NULL AND not_inert(r.compressor, r.summary) AND m."nTimed" > 0;
@@ -676,14 +772,6 @@ create view kv.kept (cell_key, prompt_key, replicate, layer, kv_head, seen, kept
      CROSS JOIN LATERAL ( SELECT SUBSTRING(k.bitmap FROM 1 + (l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8) FOR (k.seen + 7) / 8) AS bits
          OFFSET 0) b;
 create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noise_kind, dataset, task_type, prompt_key, replicate, l_base, l_comp, d, d_lo, d_hi, censor, same, first_diff, stop_missed, stop_early, beyond_noise) as
- WITH floor AS (
-         SELECT DISTINCT ON (n.baseline_key) n.baseline_key,
-            (t.stats #>> '{exact,absD95}'::text[])::double precision AS d95
-           FROM newest_run n
-             JOIN cell_stats t ON t.sweep_no = n.sweep_no AND t.cell_no = n.cell_no AND t.task_type = ''::text
-          WHERE (n.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n.compressor = 'none'::text
-          ORDER BY n.baseline_key, (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n.noise_kind)), n.noise_no
-        )
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -722,28 +810,31 @@ create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noi
             ELSE NULL::boolean
         END AS beyond_noise
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN sample y ON y.sweep_no = r.sweep_no AND y.cell_no = r.cell_no
      JOIN sample x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = y.sample_idx AND x.rep = y.rep
      CROSS JOIN LATERAL ( SELECT (x.new_tokens - y.new_tokens)::double precision / NULLIF(x.new_tokens, 0)::double precision AS d) d
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = y.sample_idx
      LEFT JOIN output_diff o ON o.sweep_no = y.sweep_no AND o.cell_no = y.cell_no AND o.sample_idx = y.sample_idx AND o.rep = y.rep AND o.base_sweep_no = b.sweep_no AND o.base_cell_no = b.cell_no AND x.out_sha <> y.out_sha
-     LEFT JOIN floor f ON f.baseline_key = r.baseline_key
+     LEFT JOIN LATERAL ( SELECT (t.stats #>> '{exact,absD95}'::text[])::double precision AS d95
+           FROM ( SELECT DISTINCT ON (c.key) c.sweep_no,
+                    c.cell_no,
+                    c.noise_kind,
+                    c.noise_no
+                   FROM cell c
+                  WHERE c.baseline_key = r.baseline_key AND (c.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND c.compressor = 'none'::text AND c.status = 'done'::text AND c.reused_from IS NULL
+                  ORDER BY c.key, c.finished_at DESC, c.sweep_no DESC) n
+             JOIN cell_stats t ON t.sweep_no = n.sweep_no AND t.cell_no = n.cell_no AND t.task_type = ''::text
+          ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n.noise_kind)), n.noise_no
+         LIMIT 1) f ON true
   WHERE r.workload = 'generate'::text AND not_inert(r.compressor, r.summary) IS NOT FALSE AND x.finish <> 3 AND y.finish <> 3 AND (x.prompt_sha = y.prompt_sha) IS NOT FALSE;
 create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, n, n_undefined, n_missing, n_mismatch, share_gt50, share_longer50, share_longer50_lo, share_longer50_hi, share_shorter50, share_same, share_near, q05, q25, q50, q75, q95, ratio_of_means, geo_ratio, median_ratio, censored_base, censored_comp, noise_longer50, excess_longer50, excess_p, share_gt50_lo, share_gt50_hi, share_shorter50_lo, share_shorter50_hi, q01, q99, iqr, mean_of_ratios, noise_gt50, excess_gt50, excess_gt50_p, noise_shorter50, excess_shorter50, excess_shorter50_p, noise_d95, histogram, median_km, base_median_km) as
- WITH noise AS (
-         SELECT n_1.baseline_key,
-            sum(m_1.n) AS n,
-            sum(m_1.gt50) AS gt50,
-            sum(m_1.longer50) AS longer50,
-            sum(m_1.shorter50) AS shorter50,
-            (array_agg((m_1.exact ->> 'absD95'::text)::double precision ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n_1.noise_kind)), n_1.noise_no))[1] AS d95
-           FROM newest_run n_1
-             JOIN cell_stats t_1 ON t_1.sweep_no = n_1.sweep_no AND t_1.cell_no = n_1.cell_no AND t_1.task_type = ''::text
-             CROSS JOIN LATERAL jsonb_to_record(t_1.stats) m_1(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
-          WHERE (n_1.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n_1.compressor = 'none'::text
-          GROUP BY n_1.baseline_key
-        )
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -794,11 +885,29 @@ create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, la
     (t.stats #>> '{own,medianKm}'::text[])::double precision AS median_km,
     (u.stats #>> '{own,medianKm}'::text[])::double precision AS base_median_km
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
      LEFT JOIN cell_stats u ON u.sweep_no = b.sweep_no AND u.cell_no = b.cell_no AND u.task_type = ''::text
-     LEFT JOIN noise n ON n.baseline_key = r.baseline_key
+     LEFT JOIN LATERAL ( SELECT sum((t_1.stats ->> 'n'::text)::integer) AS n,
+            sum((t_1.stats ->> 'gt50'::text)::integer) AS gt50,
+            sum((t_1.stats ->> 'longer50'::text)::integer) AS longer50,
+            sum((t_1.stats ->> 'shorter50'::text)::integer) AS shorter50,
+            (array_agg((t_1.stats #>> '{exact,absD95}'::text[])::double precision ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n_1.noise_kind)), n_1.noise_no))[1] AS d95
+           FROM ( SELECT DISTINCT ON (c.key) c.sweep_no,
+                    c.cell_no,
+                    c.noise_kind,
+                    c.noise_no
+                   FROM cell c
+                  WHERE c.baseline_key = r.baseline_key AND (c.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND c.compressor = 'none'::text AND c.status = 'done'::text AND c.reused_from IS NULL
+                  ORDER BY c.key, c.finished_at DESC, c.sweep_no DESC) n_1
+             JOIN cell_stats t_1 ON t_1.sweep_no = n_1.sweep_no AND t_1.cell_no = n_1.cell_no AND t_1.task_type = ''::text) n ON true
      LEFT JOIN estimate longer ON longer.sweep_no = r.sweep_no AND longer.cell_no = r.cell_no AND longer.statistic = 'excess_share_longer50'::text
      LEFT JOIN estimate gt ON gt.sweep_no = r.sweep_no AND gt.cell_no = r.cell_no AND gt.statistic = 'excess_share_gt50'::text
      LEFT JOIN estimate shorter ON shorter.sweep_no = r.sweep_no AND shorter.cell_no = r.cell_no AND shorter.statistic = 'excess_share_shorter50'::text
@@ -991,7 +1100,7 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
   WHERE r.status = 'done'::text AND r.reused_from IS NULL AND r.replicate_of IS NULL AND not_inert(r.compressor, r.summary) IS NOT FALSE AND NOT (EXISTS ( SELECT
            FROM cell z
           WHERE z.key = r.key AND z.status = 'done'::text AND z.reused_from IS NULL AND ((ROW(z.finished_at, z.sweep_no) > ROW(r.finished_at, r.sweep_no)))));
-create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing) as
+create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing, negatives_theta10, mirrored_theta10) as
  SELECT encode(b.key, 'hex'::text) AS baseline_cell_key,
     encode(r.key, 'hex'::text) AS noise_cell_key,
     r.noise_kind,
@@ -1001,9 +1110,21 @@ create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, sh
     m.gt50::double precision / NULLIF(m.n, 0)::double precision AS share_gt50,
     m.longer50::double precision / NULLIF(m.n, 0)::double precision AS share_longer50,
     m.shorter50::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50,
-    m."nMissing" AS n_missing
+    m."nMissing" AS n_missing,
+    ( SELECT sum(s.negatives[5])::integer AS sum
+           FROM negative_summary s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no AND s.task_type = ''::text) AS negatives_theta10,
+    ( SELECT sum(s.mirrored[5])::integer AS sum
+           FROM negative_summary s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no AND s.task_type = ''::text) AS mirrored_theta10
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
   WHERE r.workload = 'generate'::text AND r.noise_kind IS NOT NULL AND r.compressor = 'none'::text AND m.n IS NOT NULL;
@@ -1109,25 +1230,7 @@ create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, promp
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
      LEFT JOIN output t ON t.sha = s.text_sha
      LEFT JOIN output o ON o.sha = s.out_sha;
-create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, metric, variant, n, score, n_pairs, base_score, delta, n_worse, n_better, compressed) as
- WITH scored AS (
-         SELECT r_1.key,
-            s.sample_idx,
-            s.rep,
-            s.metric,
-            s.variant,
-            s.score
-           FROM newest_run r_1
-             JOIN score s USING (sweep_no, cell_no)
-        ), own AS (
-         SELECT scored.key,
-            scored.metric,
-            scored.variant,
-            count(*) AS n,
-            avg(scored.score) AS score
-           FROM scored
-          GROUP BY scored.key, scored.metric, scored.variant
-        )
+create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, metric, variant, n, score, n_pairs, base_score, delta, n_worse, n_better, compressed, noise_kind) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -1143,18 +1246,32 @@ create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, ba
     pair.delta,
     pair.worse AS n_worse,
     pair.better AS n_better,
-    not_inert(r.compressor, r.summary) AS compressed
-   FROM own
-     JOIN newest_run r USING (key)
-     LEFT JOIN newest_run b ON b.key = r.baseline_key AND not_inert(r.compressor, r.summary) IS NOT FALSE
+    not_inert(r.compressor, r.summary) AS compressed,
+    r.noise_kind
+   FROM newest_run r
+     CROSS JOIN LATERAL ( SELECT s.metric,
+            s.variant,
+            count(*) AS n,
+            avg(s.score) AS score
+           FROM score s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no
+          GROUP BY s.metric, s.variant) own
+     LEFT JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON not_inert(r.compressor, r.summary) IS NOT FALSE
      LEFT JOIN LATERAL ( SELECT count(*) AS n,
             avg(base.score) AS base,
             avg(comp.score - base.score) AS delta,
             count(*) FILTER (WHERE comp.score < base.score) AS worse,
             count(*) FILTER (WHERE comp.score > base.score) AS better
-           FROM scored comp
-             JOIN scored base USING (sample_idx, rep, metric, variant)
-          WHERE comp.key = r.key AND base.key = b.key AND comp.metric = own.metric AND comp.variant = own.variant) pair ON b.key IS NOT NULL;
+           FROM score comp
+             JOIN score base USING (sample_idx, rep, metric, variant)
+          WHERE comp.sweep_no = r.sweep_no AND comp.cell_no = r.cell_no AND comp.metric = own.metric AND comp.variant = own.variant AND base.sweep_no = b.sweep_no AND base.cell_no = b.cell_no) pair ON b.key IS NOT NULL
+  WHERE r.noise_kind IS NULL OR r.compressor = 'none'::text;
 create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metric, variant, scorer_version, score, ref_index, extra) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     p.key AS prompt_key,
@@ -1170,7 +1287,7 @@ create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metr
    FROM newest_run r
      JOIN score s USING (sweep_no, cell_no)
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx;
-create view kv.throughput (cell_key, model, compressor, label, device, batch_size, prompt_tokens, new_tokens, phase, repeats, tok_s, tok_s_q25, tok_s_q75, times_ms, noisy, drift, bound_ms, of_bound, base_tok_s, s_same, max_batch, tok_s_at_max, base_max_batch, base_tok_s_at_max, s_max, kept_mean, bytes_end, bytes_peak, compressed) as
+create view kv.throughput (cell_key, model, compressor, label, device, batch_size, prompt_tokens, new_tokens, phase, repeats, tok_s, tok_s_q25, tok_s_q75, times_ms, noisy, drift, bound_ms, of_bound, base_tok_s, s_same, max_batch, tok_s_at_max, base_max_batch, base_tok_s_at_max, s_max, kept_mean, bytes_end, bytes_peak, compressed, searched, cache_memory) as
  WITH medians AS (
          SELECT throughput_run.sweep_no,
             throughput_run.cell_no,
@@ -1202,6 +1319,8 @@ create view kv.throughput (cell_key, model, compressor, label, device, batch_siz
             r.backend,
             r.invariant,
             r.run ->> 'scheduler'::text AS scheduler,
+            (r.run ->> 'memory_limit'::text)::bigint AS memory,
+            (r.run ->> 'batch'::text) = 'max'::text AS searched,
             r.provenance #>> '{device,name}'::text[] AS device,
             (r.run #>> '{workload,throughput,new_tokens}'::text[])::integer AS new_tokens,
             not_inert(r.compressor, r.summary) AS compressed,
@@ -1233,6 +1352,8 @@ create view kv.throughput (cell_key, model, compressor, label, device, batch_siz
             timed.backend,
             timed.invariant,
             timed.scheduler,
+            timed.memory,
+            timed.searched,
             timed.device,
             timed.new_tokens,
             timed.compressed,
@@ -1250,12 +1371,13 @@ create view kv.throughput (cell_key, model, compressor, label, device, batch_siz
             timed.tokens::double precision / timed.q[2] AS tok_s
            FROM timed
         ), largest AS (
-         SELECT DISTINCT ON (rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.prompt_tokens, rated.new_tokens, rated.phase) rated.model_sha,
+         SELECT DISTINCT ON (rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.memory, rated.prompt_tokens, rated.new_tokens, rated.phase) rated.model_sha,
             rated.effective,
             rated.backend,
             rated.invariant,
             rated.scheduler,
             rated.device,
+            rated.memory,
             rated.prompt_tokens,
             rated.new_tokens,
             rated.phase,
@@ -1263,7 +1385,7 @@ create view kv.throughput (cell_key, model, compressor, label, device, batch_siz
             rated.batch,
             rated.tok_s
            FROM rated
-          ORDER BY rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.prompt_tokens, rated.new_tokens, rated.phase, rated.batch DESC
+          ORDER BY rated.model_sha, rated.effective, rated.backend, rated.invariant, rated.scheduler, rated.device, rated.memory, rated.prompt_tokens, rated.new_tokens, rated.phase, rated.searched DESC, rated.batch DESC
         )
  SELECT encode(t.key, 'hex'::text) AS cell_key,
     t.model,
@@ -1299,12 +1421,28 @@ create view kv.throughput (cell_key, model, compressor, label, device, batch_siz
     t.kept_mean,
     t.bytes_end,
     t.bytes_peak,
-    t.compressed
+    t.compressed,
+    t.searched,
+    t.memory AS cache_memory
    FROM rated t
-     LEFT JOIN rated b ON b.key = t.baseline_key AND b.phase = t.phase
+     LEFT JOIN rated b ON b.key = t.baseline_key AND b.phase = t.phase AND b.batch = t.batch
      LEFT JOIN drifts d ON d.sweep_no = t.sweep_no AND d.group_no = t.group_no AND d.phase = t.phase
-     LEFT JOIN largest own ON own.model_sha = t.model_sha AND own.effective = t.effective AND own.backend = t.backend AND own.invariant = t.invariant AND own.scheduler = t.scheduler AND own.prompt_tokens = t.prompt_tokens AND own.new_tokens = t.new_tokens AND own.phase = t.phase AND NOT own.device IS DISTINCT FROM t.device
-     LEFT JOIN largest base ON base.model_sha = t.model_sha AND base.backend = t.backend AND base.invariant = t.invariant AND base.scheduler = t.scheduler AND base.prompt_tokens = t.prompt_tokens AND base.new_tokens = t.new_tokens AND base.phase = t.phase AND NOT base.device IS DISTINCT FROM t.device AND base.compressor = 'none'::text;
+     LEFT JOIN largest own ON own.model_sha = t.model_sha AND own.effective = t.effective AND own.backend = t.backend AND own.invariant = t.invariant AND own.scheduler = t.scheduler AND own.prompt_tokens = t.prompt_tokens AND own.new_tokens = t.new_tokens AND own.phase = t.phase AND NOT own.device IS DISTINCT FROM t.device AND NOT own.memory IS DISTINCT FROM t.memory
+     LEFT JOIN largest base ON base.model_sha = t.model_sha AND base.backend = t.backend AND base.invariant = t.invariant AND base.scheduler = t.scheduler AND base.prompt_tokens = t.prompt_tokens AND base.new_tokens = t.new_tokens AND base.phase = t.phase AND NOT base.device IS DISTINCT FROM t.device AND NOT base.memory IS DISTINCT FROM t.memory AND base.compressor = 'none'::text;
+create view latency_model (key, batch, tokens, prefill_tok_s, tpot_ms, base_tokens, base_prefill_tok_s, base_tpot_ms) as
+ SELECT DISTINCT ON (r.key) r.key,
+    own.batch,
+    own.tokens,
+    own.prefill_tok_s,
+    own.tpot_ms,
+    base.tokens AS base_tokens,
+    base.prefill_tok_s AS base_prefill_tok_s,
+    base.tpot_ms AS base_tpot_ms
+   FROM newest_run r
+     JOIN speed_curve own ON own.model_sha = r.model_sha AND own.effective = r.effective AND own.backend = r.backend AND own.device = COALESCE(r.provenance #>> '{device,name}'::text[], ''::text)
+     JOIN speed_curve base ON base.model_sha = r.model_sha AND base.compressor = 'none'::text AND base.backend = r.backend AND base.device = own.device AND base.batch = own.batch
+  WHERE r.workload = 'generate'::text AND r.noise_kind IS NULL AND r.compressor <> 'none'::text AND not_inert(r.compressor, r.summary)
+  ORDER BY r.key, (abs(ln(own.batch::double precision / r.batch::double precision))), own.batch;
 create view newest_run (sweep_no, cell_no, group_no, key, run, model, model_sha, prompt_set, backend, invariant, batch, workload, compressor, label, requested, effective, derived, noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, n_planned, est_ms, status, lease, tries, err_class, n_alarms, summary, provenance, started_at, finished_at, reused_from, replicate_of) as
  SELECT DISTINCT ON (key) sweep_no,
     cell_no,
@@ -1345,6 +1483,75 @@ create view newest_run (sweep_no, cell_no, group_no, key, run, model, model_sha,
    FROM cell
   WHERE status = 'done'::text AND reused_from IS NULL
   ORDER BY key, finished_at DESC, sweep_no DESC;
+create view speed_curve (model_sha, compressor, effective, backend, device, batch, tokens, prefill_tok_s, tpot_ms) as
+ SELECT model_sha,
+    compressor,
+    effective,
+    backend,
+    device,
+    batch,
+    array_agg(prompt_tokens::double precision ORDER BY prompt_tokens) AS tokens,
+    array_agg(prefill_tok_s ORDER BY prompt_tokens) AS prefill_tok_s,
+    array_agg(tpot_ms ORDER BY prompt_tokens) AS tpot_ms
+   FROM ( SELECT DISTINCT ON (speed_point.model_sha, speed_point.compressor, speed_point.effective, speed_point.backend, speed_point.device, speed_point.batch, speed_point.prompt_tokens) speed_point.key,
+            speed_point.model_sha,
+            speed_point.compressor,
+            speed_point.effective,
+            speed_point.backend,
+            speed_point.device,
+            speed_point.invariant,
+            speed_point.memory_limit,
+            speed_point.is_max,
+            speed_point.batch,
+            speed_point.prompt_tokens,
+            speed_point.steps,
+            speed_point.prefill_tok_s,
+            speed_point.tpot_ms
+           FROM speed_point
+          ORDER BY speed_point.model_sha, speed_point.compressor, speed_point.effective, speed_point.backend, speed_point.device, speed_point.batch, speed_point.prompt_tokens, speed_point.invariant, speed_point.steps DESC, speed_point.key) p
+  GROUP BY model_sha, compressor, effective, backend, device, batch;
+create view speed_largest (model_sha, compressor, effective, backend, device, memory_limit, prompt_tokens, batch) as
+ SELECT DISTINCT ON (model_sha, compressor, effective, backend, device, memory_limit, prompt_tokens) model_sha,
+    compressor,
+    effective,
+    backend,
+    device,
+    memory_limit,
+    prompt_tokens,
+    batch
+   FROM speed_point
+  ORDER BY model_sha, compressor, effective, backend, device, memory_limit, prompt_tokens, is_max DESC, batch DESC;
+create view speed_point (key, model_sha, compressor, effective, backend, device, invariant, memory_limit, is_max, batch, prompt_tokens, steps, prefill_tok_s, tpot_ms) as
+ WITH phases AS (
+         SELECT r_1.key,
+            t.phase,
+            max(t.batch) AS batch,
+            max(t.prompt_tokens) AS prompt_tokens,
+            max(t.steps) AS steps,
+            percentile_cont(0.5::double precision) WITHIN GROUP (ORDER BY t.seconds) AS seconds
+           FROM newest_run r_1
+             JOIN throughput_run t USING (sweep_no, cell_no)
+          WHERE NOT t.guard
+          GROUP BY r_1.key, t.phase
+        )
+ SELECT r.key,
+    r.model_sha,
+    r.compressor,
+    r.effective,
+    r.backend,
+    COALESCE(r.provenance #>> '{device,name}'::text[], ''::text) AS device,
+    r.invariant,
+    (r.run ->> 'memory_limit'::text)::bigint AS memory_limit,
+    (r.run ->> 'batch'::text) = 'max'::text AS is_max,
+    d.batch,
+    d.prompt_tokens,
+    d.steps,
+    p.prompt_tokens::double precision / p.seconds AS prefill_tok_s,
+    1000::double precision * d.seconds / d.steps::double precision AS tpot_ms
+   FROM newest_run r
+     JOIN phases p ON p.key = r.key AND p.phase = 'prefill'::text
+     JOIN phases d ON d.key = r.key AND d.phase = 'decode'::text
+  WHERE not_inert(r.compressor, r.summary) IS NOT FALSE AND d.steps > 0;
 
 -- Comments
 
@@ -1400,7 +1607,7 @@ comment on column kv.cells.axes is 'the coordinates as written in the spec';
 comment on column kv.cells.reused_from is 'name of the sweep whose run this cell reuses, else null';
 comment on column kv.cells.started_at is 'start of the run';
 comment on column kv.cells.finished_at is 'end of the run';
-comment on view kv.e2e_latency is 'One row per pair of a baseline sample and a compressed one, both without an error and with the same prompt. Times are null if the two cells ran on different devices.';
+comment on view kv.e2e_latency is 'One row per pair of a baseline sample and a compressed one, both without an error and with the same prompt. Times are null if the two cells ran on different devices. Columns mod_ are modelled from throughput cells of the same model, compressor, backend and device.';
 comment on column kv.e2e_latency.cell_key is 'key of the compressed cell, hex';
 comment on column kv.e2e_latency.baseline_cell_key is 'key of the baseline, hex';
 comment on column kv.e2e_latency.compressor is 'method, or methods joined by +';
@@ -1422,6 +1629,30 @@ comment on column kv.e2e_latency.base_tpot_ms is 'decode time per step of the un
 comment on column kv.e2e_latency.l_base is 'tokens of the uncompressed answer';
 comment on column kv.e2e_latency.l_comp is 'tokens of the compressed answer';
 comment on column kv.e2e_latency.paradox is 'tokens came faster and yet the request got slower';
+comment on column kv.e2e_latency.mod_batch_size is 'batch size of those throughput cells: the nearest to that of the cell that both methods have';
+comment on column kv.e2e_latency.mod_service_ms is 'modelled: prompt tokens at the prefill rate of one sequence, plus decode steps at the step time there; linear in ln of the prompt length between two throughput points, null without any';
+comment on column kv.e2e_latency.mod_base_service_ms is 'the same for the uncompressed sample';
+comment on column kv.e2e_latency.mod_time_ratio is 'mod_service_ms / mod_base_service_ms';
+comment on view kv.e2e_latency_at_max is 'One row per compressed generate cell and cache limit, where both methods have throughput cells: what a request takes when each method serves its own largest batch. Lengths are measured, times (mod_) modelled from those throughput cells.';
+comment on column kv.e2e_latency_at_max.cell_key is 'key of the compressed cell whose answers are taken, hex';
+comment on column kv.e2e_latency_at_max.baseline_cell_key is 'key of its baseline, hex';
+comment on column kv.e2e_latency_at_max.compressor is 'method, or methods joined by +';
+comment on column kv.e2e_latency_at_max.label is 'short name of the compressor configuration';
+comment on column kv.e2e_latency_at_max.dataset is 'data set of the prompts';
+comment on column kv.e2e_latency_at_max.answers_batch_size is 'batch size at which the answers were generated';
+comment on column kv.e2e_latency_at_max.device is 'name of the GPU or CPU';
+comment on column kv.e2e_latency_at_max.cache_memory is 'bytes of cache and workspace that the throughput cells were allowed; null = what the engine chose';
+comment on column kv.e2e_latency_at_max.prompt_tokens is 'prompt length of the throughput cells: of those that both methods have the nearest to the mean prompt';
+comment on column kv.e2e_latency_at_max.own_batch_size is 'largest batch of the compressed method there';
+comment on column kv.e2e_latency_at_max.base_batch_size is 'largest batch of the uncompressed model there';
+comment on column kv.e2e_latency_at_max.n is 'pairs of answers';
+comment on column kv.e2e_latency_at_max.y_answers_longer is 'measured: answers got so many times longer, in decode steps';
+comment on column kv.e2e_latency_at_max.mod_x_tokens_faster is 'modelled: the tokens of one answer came so many times faster (under 1: the larger batch is slower)';
+comment on column kv.e2e_latency_at_max.mod_service_ratio is 'modelled: a request takes so many times as long';
+comment on column kv.e2e_latency_at_max.mod_prefill_ratio is 'modelled: its prefill takes so many times as long';
+comment on column kv.e2e_latency_at_max.mod_base_decode_share is 'modelled: share of decode in the service time of the baseline';
+comment on column kv.e2e_latency_at_max.mod_share_slower is 'modelled: share of requests that take longer';
+comment on column kv.e2e_latency_at_max.mod_requests_faster is 'modelled: requests finished per second, as a multiple of the uncompressed model at its largest batch';
 comment on view kv.e2e_latency_summary is 'One row per compressed cell with pairs. With w the decode share of the baseline: service_ratio = w * y_answers_longer / x_tokens_faster + (1 - w) * prefill_ratio, exactly. Written by the aggregation of a sweep.';
 comment on column kv.e2e_latency_summary.cell_key is 'key of the compressed cell, hex';
 comment on column kv.e2e_latency_summary.baseline_cell_key is 'key of the baseline, hex';
@@ -1634,6 +1865,8 @@ comment on column kv.noise_floor.share_gt50 is 'share of |D| > 0.5';
 comment on column kv.noise_floor.share_longer50 is 'share of D <= -0.5';
 comment on column kv.noise_floor.share_shorter50 is 'share of D >= 0.5';
 comment on column kv.noise_floor.n_missing is 'pairs with an errored or missing side, left out';
+comment on column kv.noise_floor.negatives_theta10 is 'negatives at theta 10 %, rule default, over all metrics; null without scores';
+comment on column kv.noise_floor.mirrored_theta10 is 'the same with the two runs swapped';
 comment on view kv.pairs is 'One row per compressed cell that is done and whose compressor acted, with its baseline. Replicates of compressed cells are left out.';
 comment on column kv.pairs.compressor is 'method, or methods joined by +';
 comment on column kv.pairs.label is 'short name of the compressor configuration';
@@ -1687,7 +1920,7 @@ comment on column kv.samples.sealed_k is 'entries whose key was quantised, summe
 comment on column kv.samples.sealed_v is 'entries whose value was quantised, summed over layers and kv heads';
 comment on column kv.samples.selections is 'selections that dropped something';
 comment on column kv.samples.first_drop is 'decode step of the first drop, 0 = at the end of prefill; null if none';
-comment on view kv.score_summary is 'One row per (cell, metric): its mean score, and that of its baseline on the same samples. Inert cells are not compared.';
+comment on view kv.score_summary is 'One row per (cell, metric): its mean score, and that of its baseline on the same samples. Inert cells are not compared. Replicates of compressed cells are left out.';
 comment on column kv.score_summary.cell_key is 'key of the cell, hex';
 comment on column kv.score_summary.baseline_cell_key is 'key of its baseline, null if that is not done or the cell is inert';
 comment on column kv.score_summary.compressor is 'method, or methods joined by +';
@@ -1704,6 +1937,7 @@ comment on column kv.score_summary.delta is 'mean of score - score of the baseli
 comment on column kv.score_summary.n_worse is 'pairs with a lower score than the baseline';
 comment on column kv.score_summary.n_better is 'pairs with a higher score than the baseline';
 comment on column kv.score_summary.compressed is 'false: the compressor acted in no sample (inert); null for none';
+comment on column kv.score_summary.noise_kind is 'kind of the noise cell; null for others';
 comment on view kv.scores is 'One row per (sample, metric): answers held against their references. Written by the aggregation of a sweep.';
 comment on column kv.scores.cell_key is 'key of the cell, hex';
 comment on column kv.scores.prompt_key is 'data set and record id of the prompt';
@@ -1735,17 +1969,19 @@ comment on column kv.throughput.noisy is 'interquartile range of the times over 
 comment on column kv.throughput.drift is 'relative change of the first baseline point of the group, timed again at the end; over 0.03 marks all its points';
 comment on column kv.throughput.bound_ms is 'least time that the measured memory and arithmetic rates allow';
 comment on column kv.throughput.of_bound is 'bound_ms over the median time';
-comment on column kv.throughput.base_tok_s is 'tok_s of the baseline';
+comment on column kv.throughput.base_tok_s is 'tok_s of the baseline at the same batch size';
 comment on column kv.throughput.s_same is 'speed-up at the same batch size: tok_s / base_tok_s';
-comment on column kv.throughput.max_batch is 'largest batch size of this configuration that is done';
+comment on column kv.throughput.max_batch is 'largest batch size of this configuration within the same memory: what its search found, else the largest that is done';
 comment on column kv.throughput.tok_s_at_max is 'tok_s there';
-comment on column kv.throughput.base_max_batch is 'largest batch size of the uncompressed model that is done';
+comment on column kv.throughput.base_max_batch is 'the same of the uncompressed model';
 comment on column kv.throughput.base_tok_s_at_max is 'its tok_s there';
 comment on column kv.throughput.s_max is 'speed-up of own maxima: tok_s_at_max / base_tok_s_at_max';
 comment on column kv.throughput.kept_mean is 'tokens held per sequence, mean over layers and kv heads';
 comment on column kv.throughput.bytes_end is 'bytes of all caches at the end';
 comment on column kv.throughput.bytes_peak is 'peak bytes of the engine';
 comment on column kv.throughput.compressed is 'false: the compressor did not act; null for none';
+comment on column kv.throughput.searched is 'true: the batch size is the largest that fitted, found by a search';
+comment on column kv.throughput.cache_memory is 'bytes of cache and workspace that the engine was allowed; null = what the engine chose';
 
 -- The read-only role
 
@@ -1759,6 +1995,7 @@ alter role kv_reader set transaction_timeout=11min;
 grant select on kv.calibrations to kv_reader;
 grant select on kv.cells to kv_reader;
 grant select on kv.e2e_latency to kv_reader;
+grant select on kv.e2e_latency_at_max to kv_reader;
 grant select on kv.e2e_latency_summary to kv_reader;
 grant select on kv.estimates to kv_reader;
 grant select on kv.kept to kv_reader;

@@ -11,10 +11,14 @@ import type {
   ThroughputPoint,
   ThroughputSetting,
 } from './model.ts';
+import type { NegativesSetting } from './model-scores.ts';
 import { entryName } from './names.ts';
+import { headlineSums, negativeWords, sumName } from './negatives.ts';
 import { ranking } from './ranking.ts';
 import { rankColumns, rankingWords } from './sections/ranking.ts';
 import { figure, fixed, headline, list, minus, percent, plural, ratio, whole } from './words.ts';
+
+const MAX_NEGATIVE_LINES = 6;
 
 export interface AnswerBlock {
   question: string;
@@ -31,7 +35,10 @@ export function threeAnswers(model: ReportModel): AnswerBlock[] {
       columns: true,
     },
     { question: 'Answer length: do answers get longer?', lines: model.generations.flatMap(lengthLines) },
-    { question: 'Single prompts: where does it show?', lines: model.generations.flatMap(storyLines) },
+    {
+      question: 'Single prompts: where does it show?',
+      lines: [...model.negatives.flatMap(negativeLines), ...model.generations.flatMap(storyLines)],
+    },
   ].map((block) =>
     block.lines.length > 0 ? block : { question: block.question, lines: ['Not measured in this sweep.'] },
   );
@@ -63,12 +70,12 @@ export function answersText(model: ReportModel, width = 100): string {
       else lines.push(...wrap(line, width, '   - ', '     '));
     }
   }
-  lines.push(...rankingLines(model));
+  lines.push(...rankingLines(model, width));
   return lines.join('\n').replace(/^\n+/, '');
 }
 
 /** The ranking in columns; nothing if there is none. */
-export function rankingLines(model: ReportModel): string[] {
+export function rankingLines(model: ReportModel, width = 100): string[] {
   const found = ranking(model);
   if (!found) return [];
   const columns = rankColumns(found);
@@ -81,7 +88,7 @@ export function rankingLines(model: ReportModel): string[] {
   const widths = head.map((_, i) => Math.max(...[head, ...body].map((cells) => cells[i]!.length)));
   const line = (cells: string[]) =>
     `   ${cells.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`;
-  return ['', `Ranking. ${rankingWords(found)}`, ...[head, ...body].map(line)];
+  return ['', ...wrap(`Ranking. ${rankingWords(found)}`, width, '', ''), ...[head, ...body].map(line)];
 }
 
 function wrap(text: string, width: number, first: string, rest: string): string[] {
@@ -186,6 +193,13 @@ function lengthLine(entry: LengthEntry, setting: GenerationSetting): string {
 
 function storyLines(setting: GenerationSetting): string[] {
   return setting.stories.slice(0, 4).map((story) => `${story.promptKey} under ${story.label}: ${storyWords(story)}`);
+}
+
+/** The worst few, by net; the section has all. */
+function negativeLines(setting: NegativesSetting): string[] {
+  const sums = headlineSums(setting);
+  const worst = [...sums].sort((a, b) => b.net - a.net).slice(0, MAX_NEGATIVE_LINES);
+  return worst.map((sum) => `${sumName(sum, sums)}, score lost by 10\u00a0% or more: ${negativeWords(sum)}`);
 }
 
 export function storyWords(story: Story): string {

@@ -4,9 +4,14 @@
  */
 import type { Interval } from '../analysis/bootstrap.ts';
 import type { LatencySummary } from '../analysis/latency.ts';
-import type { LengthSummary } from '../analysis/length-summary.ts';
+import type { LengthSummary, Share } from '../analysis/length-summary.ts';
+import type { KeptMap, NegativesSetting } from './model-scores.ts';
+
+/** Version of this shape, first in `kvsweep report --format json`. */
+export const REPORT_SCHEMA = 'kvsweep-report-1';
 
 export interface ReportModel {
+  schema: typeof REPORT_SCHEMA;
   sweep: SweepFacts;
   generations: GenerationSetting[];
   throughputs: ThroughputSetting[];
@@ -14,6 +19,8 @@ export interface ReportModel {
   scores: ScoreEntry[];
   memory: MemoryEntry[];
   inert: InertEntry[];
+  negatives: NegativesSetting[];
+  kept: KeptMap[];
   provenance: Provenance;
 }
 
@@ -38,6 +45,8 @@ export interface GenerationSetting {
   baselines: BaselineFacts[];
   lengths: LengthEntry[];
   latencies: LatencyEntry[];
+  /** Each compressor at its own largest batch, with modelled times. */
+  ownLargest: OwnLargestEntry[];
   caches: CacheEntry[];
   stories: Story[];
 }
@@ -62,7 +71,8 @@ export interface NoiseFloor {
   d95: number;
   gt50: number;
   longer50: number;
-  /** D of every pair. */
+  shorter50: number;
+  /** D of every pair; empty where there are too many to read. */
   ds: number[];
   histogram: number[];
 }
@@ -86,9 +96,23 @@ export interface LengthEntry {
   estimates: Partial<Record<EstimateName, Estimated>>;
   /** p of the sign-flip test, adjusted by Holm over the compressors of the setting. */
   pHolm: number | null;
+  /** D of every pair; empty where there are too many to read. */
   ds: number[];
   histogram: number[];
   noise: NoiseFloor | null;
+  /** By task type; empty if there is one or none. */
+  tasks: TaskLengths[];
+}
+
+/** Lengths of the prompts of one task type. */
+export interface TaskLengths {
+  taskType: string;
+  n: number;
+  gt50: Share;
+  longer50: Share;
+  shorter50: Share;
+  ratioOfMeans: number | null;
+  geoRatio: number | null;
 }
 
 export type EstimateName =
@@ -113,8 +137,29 @@ export interface LatencyEntry {
   summary: LatencySummary;
   serviceRatio: Interval | null;
   nClusters: number;
-  /** time_ratio of every pair. */
+  /** time_ratio of every pair; empty where there are too many to read. */
   ratios: number[];
+}
+
+/**
+ * Lengths that were measured, at speeds of the largest batch that each side fits: modelled, never mixed with measured
+ * times.
+ */
+export interface OwnLargestEntry {
+  label: string;
+  /** Batch at which the lengths were measured. */
+  lengthsBatch: number;
+  /** Bytes that both sides were allowed; null = what the engine chose. */
+  memory: number | null;
+  batch: number;
+  baseBatch: number;
+  /** Per sequence: tokens come x times as fast. Below 1 is normal, for a larger batch shares the machine. */
+  x: number;
+  y: number;
+  serviceRatio: number;
+  shareSlower: number;
+  /** Requests per second that the server completes, against the baseline's. */
+  requestsRatio: number;
 }
 
 /** What the cache held at the end of a sample, over the samples of a cell. */
@@ -168,6 +213,8 @@ export interface ThroughputPoint {
   batch: number;
   /** The spec asked for the largest batch that fits. */
   isMax: boolean;
+  /** Bytes of cache and workspace that the engine was allowed; null = what it chose. */
+  memory: number | null;
   phase: 'prefill' | 'decode';
   tokS: number;
   tokSQ25: number;
@@ -178,7 +225,11 @@ export interface ThroughputPoint {
   inert: boolean;
   /** Against the baseline at the same batch; null if there is none or the cell is inert. */
   sSame: number | null;
-  /** Fraction of the memory or arithmetic bound reached, if the engine told one. */
+  /** At each side's own largest batch of this prompt length, with both batch sizes; null if not measured. */
+  own: { s: number; batch: number; baseBatch: number } | null;
+  /** Least time of all steps that memory or arithmetic allow, ms; null if the engine told none. */
+  boundMs: number | null;
+  /** Fraction of that bound reached. */
   ofBound: number | null;
   bytesEnd: number | null;
 }

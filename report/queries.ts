@@ -7,20 +7,21 @@ export interface CellLine {
   cell_key: string;
   status: string;
   model: string;
-  model_sha: string;
+  /** Null for imported scores, as are backend, effective parameters and all that only a run has. */
+  model_sha: string | null;
   workload: JsonObject;
   dataset: string | null;
-  kind: 'generate' | 'throughput' | 'score';
+  kind: 'generate' | 'throughput' | 'score' | 'import';
   requested: JsonObject;
-  effective: JsonObject;
+  effective: JsonObject | null;
   derived: JsonObject;
   label: string;
   compressor: string;
   batch_size: number | null;
   asked_batch: number | null;
-  invariant: boolean;
-  scheduler: string;
-  backend: string;
+  invariant: boolean | null;
+  scheduler: string | null;
+  backend: string | null;
   baseline_cell_key: string | null;
   is_baseline: boolean;
   noise_kind: string | null;
@@ -92,26 +93,44 @@ export interface TimeLine {
   cell_key: string;
   prompt_key: string;
   replicate: number;
-  prefill_ms: number;
-  base_prefill_ms: number;
-  decode_ms: number;
-  base_decode_ms: number;
-  steps: number;
-  base_steps: number;
-  tpot_ms: number | null;
-  base_tpot_ms: number | null;
   time_ratio: number;
-  paradox: boolean | null;
 }
 
 export async function timeLines(db: Db, keys: readonly string[]): Promise<TimeLine[]> {
   return await query(
     db,
-    `select cell_key, prompt_key, replicate, prefill_ms, base_prefill_ms, decode_ms, base_decode_ms, steps, base_steps,
-            tpot_ms, base_tpot_ms, time_ratio, paradox
+    `select cell_key, prompt_key, replicate, time_ratio
        from kv.e2e_latency
       where cell_key = any($1) and time_ratio is not null
       order by cell_key, prompt_key collate "C", replicate`,
+    [keys],
+  );
+}
+
+export interface LargestLine {
+  cell_key: string;
+  label: string;
+  answers_batch_size: number;
+  cache_memory: number | null;
+  own_batch_size: number;
+  base_batch_size: number;
+  y_answers_longer: number;
+  mod_x_tokens_faster: number;
+  mod_service_ratio: number;
+  mod_share_slower: number;
+  mod_requests_faster: number;
+}
+
+/** Only where all is known: a cell without decode steps has no rate. */
+export async function largestLines(db: Db, keys: readonly string[]): Promise<LargestLine[]> {
+  if (keys.length === 0) return [];
+  return await query(
+    db,
+    `select cell_key, label, answers_batch_size, cache_memory::float8 as cache_memory, own_batch_size, base_batch_size,
+            y_answers_longer, mod_x_tokens_faster, mod_service_ratio, mod_share_slower, mod_requests_faster
+       from kv.e2e_latency_at_max
+      where cell_key = any($1) and num_nulls(y_answers_longer, mod_x_tokens_faster, mod_service_ratio) = 0
+      order by array_position($1, cell_key), cache_memory nulls first`,
     [keys],
   );
 }
@@ -124,6 +143,7 @@ export interface EstimateLine {
   hi: number | null;
   p: number | null;
   seed: number | null;
+  n_clusters: number | null;
   b: number | null;
   version: string;
 }
@@ -131,40 +151,9 @@ export interface EstimateLine {
 export async function estimateLines(db: Db, keys: readonly string[]): Promise<EstimateLine[]> {
   return await query(
     db,
-    `select cell_key, statistic, value, lo, hi, p, seed, b, version
+    `select cell_key, statistic, value, lo, hi, p, n_clusters, seed, b, version
        from kv.estimates
       where cell_key = any($1)`,
-    [keys],
-  );
-}
-
-export interface CountLine {
-  cell_key: string;
-  n_missing: number;
-  n_mismatch: number;
-}
-
-export async function countLines(db: Db, keys: readonly string[]): Promise<CountLine[]> {
-  return await query(
-    db,
-    'select cell_key, n_missing, n_mismatch from kv.length_shift_summary where cell_key = any($1)',
-    [keys],
-  );
-}
-
-export interface LengthLine {
-  cell_key: string;
-  new_tokens: number;
-  finish: string;
-}
-
-export async function lengthLines(db: Db, keys: readonly string[]): Promise<LengthLine[]> {
-  return await query(
-    db,
-    `select cell_key, new_tokens, finish
-       from kv.samples
-      where cell_key = any($1) and finish <> 'error'
-      order by cell_key, prompt_key collate "C", replicate`,
     [keys],
   );
 }
@@ -205,11 +194,13 @@ export interface MemoryLine {
 export async function memoryLines(db: Db, keys: readonly string[]): Promise<MemoryLine[]> {
   return await query(
     db,
-    `select cell_key, sum(bytes_end)::float8 as bytes_end, sum(bytes_f16)::float8 as bytes_f16,
-            case when count(bytes_ideal) = count(*) then sum(bytes_ideal)::float8 end as bytes_ideal
-       from kv.samples
-      where cell_key = any($1) and finish <> 'error' and bytes_end is not null and bytes_f16 > 0
-      group by cell_key`,
+    `select encode(r.key, 'hex') as cell_key, sum(s.bytes_end)::float8 as bytes_end, sum(s.bytes_f16)::float8 as bytes_f16,
+            case when count(s.extra ->> 'bytes_ideal') = count(*) then sum((s.extra ->> 'bytes_ideal')::float8) end as bytes_ideal
+       from newest_run r
+       join sample s using (sweep_no, cell_no)
+      where r.key in (select decode(k, 'hex') from unnest($1::text[]) as k)
+        and s.finish <> 3 and s.bytes_end is not null and s.bytes_f16 > 0
+      group by r.key`,
     [keys],
   );
 }
@@ -282,12 +273,13 @@ export interface PromptLine {
   key: string;
   prompt: string | null;
   messages: { role: string; content: string }[] | null;
+  references: string[] | null;
 }
 
 export async function promptLines(db: Db, promptSet: string, keys: readonly string[]): Promise<PromptLine[]> {
   return await query(
     db,
-    `select key, prompt, messages from prompt where prompt_set = decode($1, 'hex') and key = any($2)`,
+    `select key, prompt, messages, answers as "references" from prompt where prompt_set = decode($1, 'hex') and key = any($2)`,
     [promptSet, keys],
   );
 }
@@ -304,7 +296,12 @@ export interface RateLine {
   tok_s_q75: number;
   noisy: boolean;
   drift: number | null;
+  bound_ms: number | null;
   of_bound: number | null;
+  s_max: number | null;
+  max_batch: number | null;
+  base_max_batch: number | null;
+  cache_memory: number | null;
   s_same: number | null;
   bytes_end: number | null;
 }
@@ -313,7 +310,7 @@ export async function rateLines(db: Db, keys: readonly string[]): Promise<RateLi
   return await query(
     db,
     `select cell_key, batch_size, prompt_tokens, new_tokens, phase, repeats, tok_s, tok_s_q25, tok_s_q75, noisy, drift,
-            of_bound, s_same, bytes_end
+            bound_ms, of_bound, s_max, max_batch, base_max_batch, cache_memory::float8 as cache_memory, s_same, bytes_end
        from kv.throughput
       where cell_key = any($1)`,
     [keys],

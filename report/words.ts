@@ -46,6 +46,12 @@ export function pValue(p: number): string {
   return p < 0.001 ? '< 0.001' : fixed(p, 3);
 }
 
+/** `p = 0.137`, `p < 0.001`. */
+export function pWords(p: number): string {
+  const text = pValue(p);
+  return text.startsWith('<') ? `p ${text}` : `p = ${text}`;
+}
+
 /** `1.33× faster`, `1.25× slower`, `as fast`: the factor is always >= 1, the word says which way. */
 export function compared(factor: number, more: string, less: string, level: string): string {
   if (fixed(factor, 2) === '1.00') return level;
@@ -72,4 +78,13 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 /** A minus sign instead of a hyphen. */
 export function minus(text: string): string {
   return text.replace('-', '−');
+}
+
+/** `greedy`, or `temperature 0.8, top_p 0.95`. */
+export function samplingWords(sampling: object): string {
+  if ('greedy' in sampling) return 'greedy';
+  const used = Object.entries(sampling).filter(
+    ([name, value]) => name === 'temperature' || (value !== 0 && value !== 1),
+  );
+  return used.map(([name, value]) => `${name} ${value}`).join(', ');
 }

@@ -78,7 +78,38 @@ test('pass keys of a set lie at ten depths, from 5 to 95 percent', async () => {
   expect(before).toEqual([5, 15, 25, 35, 45, 55, 65, 75, 85, 95]);
 });
 
+test('a pass key gives both its metrics; one of 64 digits takes a longer answer', async () => {
+  const ref = { kind: 'gen', task: 'passkey', units: 20 };
+  const [short] = (await loadDataset(ref, { prompts: 1, seed: 42 })).prompts;
+  expect(short).toMatchObject({ metric: 'passkey', maxNewTokens: 32 });
+  expect(short!.references![0]).toMatch(/^[1-9][0-9]{6}$/);
+  const set = await loadDataset({ ...ref, digits: 64 }, { prompts: 1, seed: 42 });
+  const [long] = set.prompts;
+  expect(long).toMatchObject({ metric: 'passkey', maxNewTokens: 128 });
+  expect(long!.references![0]).toMatch(/^[1-9][0-9]{63}$/);
+  expect(long!.prompt).toContain(`The pass key is ${long!.references![0]}.`);
+  expect(long!.key).not.toBe(short!.key);
+  // The draws of the short key are the first of the long one's.
+  expect(long!.references![0]!.slice(0, 7)).toBe(short!.references![0]);
+});
+
+test('an answer prefix ends the prompt, and counts for its length', async () => {
+  const ref = { kind: 'gen', task: 'niah_single_2', length: 600, new_tokens: 32 };
+  const options = { prompts: 2, seed: 7, countTokens };
+  const [bare] = (await loadDataset(ref, options)).prompts;
+  const set = await loadDataset({ ...ref, answer_prefix: true }, options);
+  expect(set.meta.answer_prefix).toBe('The answer is');
+  for (const prompt of set.prompts)
+    expect(prompt.prompt!.endsWith('Answer with the code alone.\n\nThe answer is')).toBe(true);
+  for (const count of await countTokens(set.prompts)) expect(count).toBeLessThanOrEqual(568);
+  expect(bare!.prompt!.endsWith('Answer with the code alone.')).toBe(true);
+});
+
 test.each([
+  [{ task: 'vt', units: 9, digits: 7 }, 'only generator passkey takes "digits", not vt'],
+  [{ task: 'passkey', units: 9, digits: 8 }, 'digits 8 of a pass key is neither 7 nor 64'],
+  [{ task: 'open_ended', answer_prefix: true }, 'takes no length, units, new_tokens, depth or answer_prefix'],
+  [{ task: 'vt', units: 9, answer_prefix: 'yes' }, 'answer_prefix "yes" of a data set is neither true nor false'],
   [{ task: 'niah_single_2' }, 'needs "length" (tokens of prompt and answer) or "units"'],
   [{ task: 'niah_singel_2', length: 600 }, 'unknown generator "niah_singel_2"; known are open_ended, niah_single_1'],
   [{ task: 'niah_single_2', length: 150 }, 'length 150 is too small'],
@@ -86,5 +117,7 @@ test.each([
   [{ task: 'vt', length: 6.5 }, 'length 6.5 of a data set is not a whole number'],
   [{ task: 'fwe', units: 50 }, 'at least 100 units'],
 ])('%o is refused with a sentence', async (ref, says) => {
-  await expect(loadDataset({ kind: 'gen', ...ref }, { prompts: 1, seed: 1, countTokens })).rejects.toThrow(says);
+  await expect(loadDataset({ kind: 'gen', ...ref } as never, { prompts: 1, seed: 1, countTokens })).rejects.toThrow(
+    says,
+  );
 });

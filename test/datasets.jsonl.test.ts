@@ -143,7 +143,7 @@ test('a data set is found by its kind; a wrong reference says what is wrong', as
       .map((p) => p.prompt),
   );
   await expect(loadDataset({ kind: 'csv' }, { seed: 1 })).rejects.toThrow(
-    'known are sharegpt, jsonl, sharegpt_text, gen',
+    'known are sharegpt, jsonl, longbench, gsm8k, sharegpt_text, gen',
   );
   await expect(loadDataset({ kind: 'sharegpt' }, { seed: 1 })).rejects.toThrow('needs "path"');
   await expect(loadDataset({ kind: 'gen', task: 'haiku' }, { seed: 1 })).rejects.toThrow('known are open_ended');

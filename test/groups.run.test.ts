@@ -1,4 +1,5 @@
 /** One group on one engine worker: what each kind of failure does to its cell, its neighbours and the worker. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { query } from '../activities/database.ts';
@@ -217,4 +218,65 @@ test('two groups at once on one slot wait for each other instead of two engines'
   const pids = (await readFile(started, 'utf8')).trim().split('\n');
   expect(new Set(pids).size).toBe(1);
   await until('both are done', async () => (await second.states()).done === 1);
+});
+
+describe('throughput points', () => {
+  const workload = { throughput: { prompt_tokens: 16, new_tokens: 4, warmup: 1, repeats: 5, seed: 1 } };
+  const guardsOf = (sweep: Launched) =>
+    query(
+      stack.db,
+      `select c.label, count(*)::int as runs, count(distinct t.phase)::int as phases
+         from throughput_run t join cell c using (sweep_no, cell_no)
+        where t.sweep_no = $1 and t.guard group by c.label`,
+      [sweep.sweepNo],
+    );
+
+  test('the first baseline point of a group is timed again at its end, once, and drift is known', async () => {
+    const sweep = await stack.launch({ groups: [[{}, {}, {}, {}]], workload, baselines: ['g0c1', 'g0c2'] });
+    await sweep.result();
+    const labels = (await cellsOf(sweep)).map((cell) => cell.label);
+    const first = labels.find((label) => ['g0c1', 'g0c2'].includes(label));
+    expect(await guardsOf(sweep)).toEqual([{ label: first, runs: 10, phases: 2 }]);
+    // the scripted engine takes half a second for everything
+    const drifts = await query(
+      stack.db,
+      `select distinct drift from kv.throughput where label like 'g0c%' and drift is not null`,
+    );
+    expect(drifts).toEqual([{ drift: 0 }]);
+    const [counted] = await query(stack.db, `select n_done from kv.cells where sweep = $1 and label = $2`, [
+      sweep.id,
+      first,
+    ]);
+    expect(counted).toEqual({ n_done: 5 });
+  });
+
+  test('without a baseline before another point there is no guard', async () => {
+    const alone = await stack.launch({ groups: [[{}]], workload, baselines: ['g0c0'] });
+    const none = await stack.launch({ groups: [[{}, {}]], workload });
+    for (const sweep of [alone, none]) {
+      await sweep.result();
+      expect(await guardsOf(sweep)).toEqual([]);
+    }
+  });
+
+  test('a guard that fails costs its drift and no cell', async () => {
+    const mark = stack.file('guard-mark');
+    const sweep = await stack.launch({
+      groups: [
+        [
+          { do: 'oom', times: 1, late: true, mark },
+          { do: 'oom', times: 1, late: true, mark: `${mark}2` },
+        ],
+      ],
+      workload,
+      baselines: ['g0c0', 'g0c1'],
+    });
+    await sweep.result();
+    expect((await cellsOf(sweep)).map((cell) => cell.status)).toEqual(['done', 'done']);
+    expect(await guardsOf(sweep)).toEqual([]);
+    // one of the two was started a second time
+    const starts = [mark, `${mark}2`].map((file) => readFileSync(file, 'utf8').length);
+    expect(starts.sort()).toEqual([1, 2]);
+    expect((await sweep.attempts()).map((attempt) => attempt.outcome)).toEqual(['done']);
+  });
 });

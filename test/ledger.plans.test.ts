@@ -32,6 +32,18 @@ test('a plan becomes numbered groups and cells; the generated columns say what w
   ]);
 });
 
+test('what a later version knows of a model is added to what is stored', async () => {
+  const plan = (id: string, meta: Record<string, string | boolean>) => ({
+    ...sweepPlan(id, [[cellPlan(`${id} 0`)]]),
+    models: [{ sha256: sha('model of two versions'), name: 'old', path: 'old.gguf', meta }],
+  });
+  await insertPlan(database.db, plan('meta-1', { context: '2048' }));
+  await insertPlan(database.db, plan('meta-2', { context: '2048', bos: true }));
+  await insertPlan(database.db, plan('meta-3', { context: '2048' }));
+  const rows = await query(database.db, `select meta from model where path = 'old.gguf'`);
+  expect(rows).toEqual([{ meta: { context: '2048', bos: true } }]);
+});
+
 test('batch max has no number until it has run', async () => {
   const plan = cellPlan('max');
   const { sweepNo } = await insertPlan(
@@ -211,4 +223,40 @@ describe('prompt sets', () => {
   test('that are not stored are an error', async () => {
     await expect(loadPrompts(database.db, sha('none'))).rejects.toThrow(/No prompt set/);
   });
+});
+
+test('a replicate of a compressed cell names the cell that it repeats', async () => {
+  const base = cellPlan('twins base');
+  const cell = cellPlan('twins cell', { compressor: { kivi: { bits: 4 } }, baselineKey: base.key });
+  const twin = cellPlan('twins twin', {
+    compressor: { kivi: { bits: 4 } },
+    baselineKey: base.key,
+    batch: 8,
+    noise: { kind: 'batch', no: 1 },
+  });
+  const { sweepNo } = await insertPlan(
+    database.db,
+    sweepPlan('twins', [[base, cell, { ...twin, replicateOf: cell.key }]]),
+  );
+  expect((await readCells(database.db, sweepNo)).map((row) => row.replicateOf)).toEqual([null, null, cell.key]);
+  expect(
+    await query(
+      database.db,
+      `select encode(replicate_of, 'hex') as of, encode(baseline_key, 'hex') as base, is_baseline, noise_kind, noise_no
+         from cell where sweep_no = $1 and cell_no = 2`,
+      [sweepNo],
+    ),
+  ).toEqual([{ of: cell.key, base: base.key, is_baseline: false, noise_kind: 'batch', noise_no: 1 }]);
+});
+
+test('throughput points of a group run in an order of their own, the same for the same sweep; other cells stay', async () => {
+  const workload = { throughput: { prompt_tokens: 8, new_tokens: 8, warmup: 0, repeats: 5, seed: 1 } };
+  const points = Array.from({ length: 8 }, (_, i) =>
+    cellPlan(`order ${i}`, { workload, prompts: null, label: `p${i}` }),
+  );
+  const [first, last] = [cellPlan('order first', { label: 'first' }), cellPlan('order last', { label: 'last' })];
+  const { sweepNo } = await insertPlan(database.db, sweepPlan('order', [[first, ...points, last]]));
+  const labels = (await readCells(database.db, sweepNo)).map((cell) => cell.label);
+  // Key kvsweep-order-1|order|0: SplitMix64 of the design written anew in Python (sha256, 64-bit wrap-around, Fisher-Yates)
+  expect(labels).toEqual(['first', 'p0', 'p1', 'p6', 'p2', 'p5', 'p4', 'p7', 'p3', 'last']);
 });

@@ -69,6 +69,7 @@ function grid(change: Partial<Grid> = {}): Grid {
     batches: [1, 8],
     workloads: [GENERATE, SPEED],
     baselineReplicates: 1,
+    compressorReplicates: 0,
     backend: 'cpu',
     threads: null,
     numerics: 'cpu-1',
@@ -166,6 +167,68 @@ test('a greedy noise cell changes the order of sums: not invariant, the next lar
     ['batch', 2, 32, false],
   ]);
   expect(largerBatch([1, 4, 8], 1, 2)).toBe(8);
+});
+
+test('replicates of compressed cells change no key of the cells that were there', () => {
+  const plain = planGrid(grid(), sha256);
+  const { cells, notes } = planGrid(grid({ compressorReplicates: 2 }), sha256);
+  const twins = cells.filter((c) => c.replicateOf !== undefined);
+  expect(cells.filter((c) => c.replicateOf === undefined)).toEqual(plain.cells);
+  // 3 compressors x 2 batch sizes x 2 replicates of the generate workload; none of throughput
+  expect(twins.length).toBe(12);
+  expect(new Set(cells.map((c) => c.key)).size).toBe(cells.length);
+  expect(notes).toEqual(['added 12 replicates of compressed cells: 12 not invariant, at other batch sizes']);
+});
+
+test('a greedy replicate is its cell with another order of sums, paired with the same baseline', () => {
+  const { cells } = planGrid(grid({ compressorReplicates: 2 }), sha256);
+  for (const twin of cells.filter((c) => c.replicateOf !== undefined)) {
+    const cell = cells.find((c) => c.key === twin.replicateOf)!;
+    expect(cell).toMatchObject({ noiseKind: null, isBaseline: false, compressor: twin.compressor, label: twin.label });
+    expect(twin).toMatchObject({ isBaseline: false, noiseKind: 'batch', baselineKey: cell.baselineKey });
+    // batch sizes of the sweep are 1 and 8; past the end doubled
+    expect(twin.batch).toBe({ 1: [8, 16], 8: [16, 32] }[cell.batch as 1 | 8][twin.noiseNo! - 1]);
+    expect(twin.run).toEqual({ ...cell.run, invariant: false, batch: twin.batch });
+  }
+});
+
+test('a sampled replicate draws with the seeds of the noise cell of its number', () => {
+  const sampled = structuredClone(GENERATE);
+  (sampled.engine as { generate: { sampling: unknown } }).generate.sampling = { temperature: 0.8 };
+  const { cells, notes } = planGrid(
+    grid({ workloads: [sampled], baselineReplicates: 2, compressorReplicates: 2 }),
+    sha256,
+  );
+  const twins = cells.filter((c) => c.replicateOf !== undefined);
+  expect(twins.length).toBe(12);
+  for (const twin of twins) {
+    const cell = cells.find((c) => c.key === twin.replicateOf)!;
+    expect(twin).toMatchObject({ noiseKind: 'seed', run: { ...cell.run, seed: cell.run.seed + twin.noiseNo! } });
+    const noise = cells.find(
+      (c) => c.compressor === 'none' && c.noiseNo === twin.noiseNo && c.baselineKey === twin.baselineKey,
+    )!;
+    expect(noise.run.seed).toBe(twin.run.seed);
+  }
+  expect(notes).toEqual(['added 12 replicates of compressed cells: 12 with other seeds']);
+});
+
+test('replicates that can serve nothing are told of', () => {
+  expect(planGrid(grid({ workloads: [SPEED], compressorReplicates: 1 }), sha256).notes).toEqual([
+    'compressor_replicates repeats compressed cells of generate workloads, and there is none',
+  ]);
+  expect(
+    planGrid(grid({ workloads: [GENERATE], compressorReplicates: 1, baselineReplicates: 0 }), sha256).notes,
+  ).toEqual([
+    'added 6 replicates of compressed cells: 6 not invariant, at other batch sizes',
+    'robust negatives compare with replicates of the baseline too: set baseline_replicates to at least 1',
+  ]);
+});
+
+test('replicates run after the cells that they repeat', () => {
+  const { cells } = planGrid(grid({ workloads: [GENERATE], compressorReplicates: 1 }), sha256);
+  const order = planGroups([...cells].reverse(), () => ({ queue: 'q', engineKey: 'e' })).flatMap((g) => g.cells);
+  const kinds = order.map((c) => (c.isBaseline ? 0 : c.replicateOf ? 3 : c.noiseKind ? 1 : 2));
+  expect(kinds).toEqual([...kinds].sort());
 });
 
 test('a sampled noise cell changes the seeds and nothing else', () => {

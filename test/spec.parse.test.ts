@@ -82,13 +82,56 @@ test.each([
   ['a batch size that is no number', GOOD.replace('[1, max]', '[1, many]'), 6, 'batch_sizes[1]'],
   ['two names in one compressor entry', GOOD.replace('- none', '- { none: {}, kivi: {} }'), 4, 'one name'],
   ['an unknown field at the top', `${GOOD}backnd: cpu\n`, 14, "unknown field 'backnd'"],
-  ['replicates of compressed cells', `${GOOD}compressor_replicates: 2\n`, 14, 'only 0'],
+  [
+    'a misspelt set of LongBench',
+    GOOD.replace('dataset: sharegpt', 'dataset: { kind: longbench, set: [trec, qaspr] }'),
+    9,
+    'unknown set "qaspr" of LongBench; known are narrativeqa, qasper',
+  ],
+  [
+    'an unknown kind of data set',
+    GOOD.replace('dataset: sharegpt', 'dataset: { kind: csv, path: x }'),
+    9,
+    'unknown data set kind "csv"; known are sharegpt',
+  ],
+  [
+    'a wrong field of a data set',
+    GOOD.replace('dataset: sharegpt', 'dataset:\n        kind: gen\n        task: vt\n        units: 0'),
+    10,
+    'units 0 of a data set is not a whole number from 1',
+  ],
+  [
+    'a data set that is a list',
+    GOOD.replace('dataset: sharegpt', 'dataset: [a, b]'),
+    9,
+    'a data set is a name, or {kind',
+  ],
+  [
+    'a limit of a rule that is not chosen',
+    GOOD.replace('max_new_tokens: 16', 'max_new_tokens: 16\n      truncate_at: 3500'),
+    12,
+    '3500: is a limit of truncate: middle_retok alone',
+  ],
+  ['too many replicates of compressed cells', `${GOOD}compressor_replicates: 11\n`, 14, '10'],
   ['a name with a slash', GOOD.replace('name: s', 'name: a/b'), 1, 'letters, digits'],
 ])('%s is refused with its line', (_name, text, line, says) => {
   const error = issuesOf(text);
   expect(error.message).toContain(says);
   expect(error.issues.map((i) => i.line)).toContain(line);
   expect(error.message).toContain(`s.yaml:${line}:`);
+});
+
+test('a missing data set is told by name, and the rest of the workload too', () => {
+  const error = issuesOf(GOOD.replace('      dataset: sharegpt\n', '').replace('prompts: 4', 'prompts: some'));
+  expect(error.message).toMatch(/generate\.dataset: is missing \(a data set is a name/);
+  expect(error.message).toMatch(/generate\.prompts: "some"/);
+});
+
+test('all prompts of a data set, and caps of their own, need no number', () => {
+  const text = GOOD.replace('prompts: 4', 'prompts: all').replace('      max_new_tokens: 16\n', '');
+  const { generate } = parseSpec(text, 's.yaml').workloads[0]!;
+  expect(generate).toMatchObject({ prompts: 'all', allow_no_eot: false });
+  expect(generate!.max_new_tokens).toBeUndefined();
 });
 
 test('a missing field is told by name, at its map', () => {

@@ -5,12 +5,12 @@
  *
  *   npm run scale:analysis -- [--cells 10000] [--prompts 1000] [--labels 18] [--datasets 50] [--seed 1] [--promised] [--json]
  *
- * Ends with 1 if a bar is missed at full size or any number differs.
+ * Ends with 1 if a bar is missed or any number differs.
  */
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cpuUsage } from 'node:process';
+import { cpuUsage, resourceUsage } from 'node:process';
 import { parseArgs } from 'node:util';
 import { runStage, STAGES } from '../activities/aggregate/sweep.ts';
 import { type Db, openDatabase, query } from '../activities/database.ts';
@@ -108,6 +108,7 @@ try {
   await changeCells(db, sweepNo, Math.ceil(cells / 100));
   const again = performance.now();
   for (const stage of PROMISED) await timed(`again_${stage.name}`, async () => await runStage(db, sweepNo, stage));
+  result.peak_mb = round(resourceUsage().maxRSS / 1024, 0);
   result.incremental = round((performance.now() - again) / 1000);
 
   for (const view of ['length_shift_summary', 'negatives_summary', 'noise_floor', 'e2e_latency_summary'])
@@ -115,13 +116,23 @@ try {
       await timed(`view_${view}`, async () => await query(db, `select * from kv.${view}`))
     ).length;
 
+  await timed('pairs_of_a_cell', async () => {
+    const [cell] = await query<{ key: string }>(db, `select encode(key, 'hex') as key from cell where cell_no = 2`);
+    await query(db, 'select avg(d) from kv.length_shift where cell_key = $1', [cell!.key]);
+  });
+
   result.checked = await checkCells(db, sweepNo, Math.min(cells, 10));
   const slow = [['intervals', 5] as const, ['diagnostics', CELLS_WITH_TOKENS] as const];
   for (const [name, few] of values.promised ? [] : slow) {
     const stage = STAGES.find((one) => one.name === name)!;
     await timed(name, async () => await runStage(db, sweepNo, stage, undefined, {}, (cell) => cell.cellNo < few));
     // the baseline of the family is compared with nothing
-    result[`${name}_s_per_1000_pairs`] = round((1000 * result[name]!) / ((few - 1) * prompts), 3);
+    const per1000 = 1000 / ((few - 1) * prompts);
+    result[`${name}_cpu_per_1000_pairs`] = round(
+      (result[`${name}_cpu`]! + (result[`${name}_cpu_postgres`] ?? 0)) * per1000,
+      2,
+    );
+    say(`${name}: ${result[`${name}_cpu_per_1000_pairs`]} s of CPU for 1,000 pairs`);
   }
 } finally {
   await db.destroy();

@@ -1,6 +1,6 @@
 /**
  * Grid -> cells, pure: every (model, compressor, batch size, workload) point once, a baseline for each point that
- * lacks one, noise cells per baseline. Names and parameters of compressors come resolved from the engine.
+ * lacks one, noise cells per baseline, replicates per compressed cell. Names and parameters of compressors come resolved from the engine.
  */
 import { canonicalJson } from './canonical-json.ts';
 import type { Backend, CellRun, EngineWorkload, Json, JsonObject, ModelRef, WorkloadKind } from './contracts.ts';
@@ -54,6 +54,7 @@ export interface Grid {
   batches: (number | 'max')[];
   workloads: GridWorkload[];
   baselineReplicates: number;
+  compressorReplicates: number;
   backend: Backend;
   threads: number | null;
   /** The engine's numerics string of the backend: changes whenever output bits may. */
@@ -82,6 +83,7 @@ export function planGrid(grid: Grid, sha256: (text: string) => string): PlannedC
   const labels = labelCompressors(grid.models.flatMap((m) => [...m.compressors, m.baseline]));
   let added = 0;
   let twice = 0;
+  const repeats = { seed: 0, batch: 0 };
   for (const model of grid.models) {
     const hasBaseline = model.compressors.some(isBaseline);
     const compressors = hasBaseline ? model.compressors : [model.baseline, ...model.compressors];
@@ -94,34 +96,46 @@ export function planGrid(grid: Grid, sha256: (text: string) => string): PlannedC
         const baseline = cellOf(grid, { model, compressor: model.baseline, batch, workload }, labels, sha256);
         if (!hasBaseline) added++;
         for (const compressor of compressors) {
-          put({
-            ...cellOf(grid, { model, compressor, batch, workload }, labels, sha256),
-            ...(isBaseline(compressor) ? {} : { isBaseline: false, baselineKey: baseline.key }),
-          });
+          const point = { model, compressor, batch, workload };
+          const cell = cellOf(grid, point, labels, sha256);
+          const isCompressed = !isBaseline(compressor);
+          put(isCompressed ? { ...cell, isBaseline: false, baselineKey: baseline.key } : cell);
+          if (!isCompressed || workload.kind !== 'generate' || batch === 'max') continue;
+          for (let no = 1; no <= grid.compressorReplicates; no++) {
+            const twin = twinCell(grid, point, cell, no, larger, labels, sha256);
+            if (!cells.has(twin.key)) repeats[twin.noiseKind as 'seed' | 'batch']++;
+            put({ ...twin, baselineKey: baseline.key, replicateOf: cell.key });
+          }
         }
         if (workload.kind !== 'generate' || batch === 'max') continue;
         for (let no = 1; no <= grid.baselineReplicates; no++) {
-          put(
-            noiseCell(
-              grid,
-              { model, compressor: model.baseline, batch, workload },
-              baseline,
-              no,
-              larger,
-              labels,
-              sha256,
-            ),
-          );
+          const point = { model, compressor: model.baseline, batch, workload };
+          put({ ...twinCell(grid, point, baseline, no, larger, labels, sha256), baselineKey: baseline.key });
         }
       }
     }
   }
   if (added > 0) notes.push(`added ${added} baseline cells (compressor none), one per model, batch size and workload`);
+  if (grid.compressorReplicates > 0) notes.push(...replicateNotes(grid, repeats));
   if (twice > 0) notes.push(`left out ${twice} cells that the grid holds more than once`);
   if (grid.workloads.some((w) => w.kind !== 'throughput' && (w.batches ?? grid.batches).includes('max'))) {
     notes.push('batch size max runs throughput workloads only');
   }
   return { cells: [...cells.values()], notes };
+}
+
+function replicateNotes(grid: Grid, { seed, batch }: { seed: number; batch: number }): string[] {
+  if (seed + batch === 0)
+    return ['compressor_replicates repeats compressed cells of generate workloads, and there is none'];
+  const how = [
+    ...(seed > 0 ? [`${seed} with other seeds`] : []),
+    ...(batch > 0 ? [`${batch} not invariant, at other batch sizes`] : []),
+  ];
+  const notes = [`added ${seed + batch} replicates of compressed cells: ${how.join(', ')}`];
+  if (grid.baselineReplicates === 0) {
+    notes.push('robust negatives compare with replicates of the baseline too: set baseline_replicates to at least 1');
+  }
+  return notes;
 }
 
 function isBaseline(compressor: GridCompressor): boolean {
@@ -151,13 +165,14 @@ function cellOf(grid: Grid, p: Point, labels: Map<string, string>, sha256: (text
 }
 
 /**
- * A noise cell changes one thing: with sampling the seeds; with greedy decoding the order of sums, by
- * `invariant: false` and another batch size: the no-th larger one of the sweep, past its end doubled.
+ * A cell once more with one thing changed: with sampling the seeds; with greedy decoding the order of sums, by
+ * `invariant: false` and another batch size: the no-th larger one of the sweep, past its end doubled. Of a baseline that is
+ * a noise cell, of a compressed cell a replicate.
  */
-function noiseCell(
+function twinCell(
   grid: Grid,
   p: Point,
-  baseline: CellPlan,
+  original: CellPlan,
   no: number,
   batches: number[],
   labels: Map<string, string>,
@@ -165,10 +180,9 @@ function noiseCell(
 ): CellPlan {
   const sampled = 'generate' in p.workload.engine && !('greedy' in p.workload.engine.generate.sampling);
   const run: CellRun = sampled
-    ? { ...baseline.run, seed: baseline.run.seed + no }
-    : { ...baseline.run, invariant: false, batch: largerBatch(batches, p.batch as number, no) };
-  const cell = planned(grid, p, run, sampled ? 'seed' : 'batch', no, labels, sha256);
-  return { ...cell, isBaseline: false, baselineKey: baseline.key };
+    ? { ...original.run, seed: original.run.seed + no }
+    : { ...original.run, invariant: false, batch: largerBatch(batches, p.batch as number, no) };
+  return planned(grid, p, run, sampled ? 'seed' : 'batch', no, labels, sha256);
 }
 
 /** The `no`-th batch size above `batch` in ascending `batches`; past the end the last one doubled again and again. */

@@ -8,8 +8,8 @@ export const MAX_GROUP_MS = 10 * 60_000;
 /**
  * Packs cells into groups of at most {@link MAX_GROUP_CELLS} cells and {@link MAX_GROUP_MS} estimated time (a longer
  * cell is a group of its own), one queue and engine key each. Order: a canary per engine key (its cheapest baseline),
- * then by queue, engine key, baselines before noise cells before compressed ones, so that the first pairs are
- * complete early.
+ * then by queue, engine key, baselines before noise cells before compressed ones before their replicates, so
+ * that the first pairs are complete early.
  */
 export function planGroups(
   cells: CellPlan[],
@@ -50,7 +50,9 @@ function packed(cells: CellPlan[]): CellPlan[][] {
 }
 
 function rank(cell: CellPlan): number {
-  return cell.isBaseline ? 0 : cell.noiseKind ? 1 : 2;
+  if (cell.isBaseline) return 0;
+  if (cell.replicateOf !== undefined) return 3;
+  return cell.noiseKind ? 1 : 2;
 }
 
 function cheapest(cells: CellPlan[]): CellPlan {

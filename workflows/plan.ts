@@ -30,6 +30,8 @@ export interface CellPlan {
   isBaseline: boolean;
   /** Key of the baseline by analysis 0.1; null for a baseline; for a noise cell the baseline it replicates. */
   baselineKey: string | null;
+  /** Key of the compressed cell that this one repeats with other seeds or another order of sums. */
+  replicateOf?: string;
   /** Samples planned: prompts x replicates; for `throughput` the repeats. */
   nPlanned: number;
   estMs: number | null;

@@ -56,11 +56,17 @@ export async function runStage(
   };
   await breathe();
   const work = async () => {
-    for (let batch = batches.shift(); batch; batch = batches.shift()) {
-      await stage.run(db, batch, breathe, options);
-      await markStage(db, stage, batch);
-      done += batch.length;
-      await breathe();
+    try {
+      for (let batch = batches.shift(); batch; batch = batches.shift()) {
+        await stage.run(db, batch, breathe, options);
+        await markStage(db, stage, batch);
+        done += batch.length;
+        await breathe();
+      }
+    } catch (error) {
+      // the other lane ends after its batch
+      batches.length = 0;
+      throw error;
     }
   };
   // Each one ends before the stage does, also when another fails: nothing writes behind the caller's back.

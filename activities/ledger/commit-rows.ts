@@ -24,7 +24,7 @@ const KEPT_COLUMNS: readonly Column<KeptRow>[] = [
   { name: 'bitmap', type: 'bytea', value: (k) => Buffer.from(k.bitmap) },
 ];
 
-const THROUGHPUT_COLUMNS: readonly Column<ThroughputRow>[] = [
+export const THROUGHPUT_COLUMNS: readonly Column<ThroughputRow>[] = [
   { name: 'phase', type: 'text', value: (t) => t.phase },
   { name: 'repeat', type: 'int', value: (t) => t.repeat },
   { name: 'guard', type: 'boolean', value: (t) => t.guard },

@@ -3,6 +3,7 @@
  * same plan again attaches; a superset adds its cells; anything else is refused with what changed.
  */
 import { sql } from 'kysely';
+import { SplitMix64 } from '../../analysis/random.ts';
 import type { CellPlan, GroupPlan, SweepPlan } from '../../workflows/plan.ts';
 import { type Db, query } from '../database.ts';
 import { fromHex, toJsonb } from './bytes.ts';
@@ -47,7 +48,7 @@ export async function insertPlan(db: Db, plan: SweepPlan, options: InsertOptions
     const groups = plan.groups
       .map((group) => ({ ...group, cells: group.cells.filter((cell) => !known.has(cell.key)) }))
       .filter((group) => group.cells.length > 0);
-    const added = await insertGroups(trx, sweepNo, groups);
+    const added = await insertGroups(trx, sweepNo, plan.id, groups);
     if (stored !== null && added > 0) await amendSweep(trx, stored, plan, added, options.user ?? 'kvsweep');
     const reused = options.fresh ? 0 : await reuseFinished(trx, sweepNo);
     return { sweepNo, sweepId: plan.id, added, reused, attached: stored !== null };
@@ -77,8 +78,10 @@ async function saveModels(db: Db, plan: SweepPlan): Promise<void> {
   for (const model of plan.models) {
     await query(
       db,
+      // A later version may know more of the same file: the rules of its tokenizer are part of a workload's provenance.
       `insert into model (sha, name, path, meta) values ($1, $2, $3, $4)
-           on conflict do nothing`,
+           on conflict (sha) do update set meta = model.meta || excluded.meta
+        where not model.meta @> excluded.meta`,
       [fromHex(model.sha256), model.name, model.path, toJsonb(model.meta)],
     );
   }
@@ -120,7 +123,16 @@ async function amendSweep(db: Db, stored: StoredPlan, plan: SweepPlan, added: nu
   );
 }
 
-async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[]): Promise<number> {
+/**
+ * The order in which a group's throughput points run: shuffled among their places, so that a machine that warms up does not
+ * favour whatever the spec names first. Other cells stay where they are: their pairs are to be complete early.
+ */
+function runningOrder(cells: readonly CellPlan[], key: string): CellPlan[] {
+  const points = SplitMix64.fromKey(key).shuffle(cells.filter((cell) => cell.workload === 'throughput'));
+  return cells.map((cell) => (cell.workload === 'throughput' ? points.shift()! : cell));
+}
+
+async function insertGroups(db: Db, sweepNo: number, sweepId: string, groups: readonly GroupPlan[]): Promise<number> {
   const [next] = await query<{ group: number; cell: number }>(
     db,
     `select coalesce((select max(group_no) + 1 from cell_group where sweep_no = $1), 0) as "group",
@@ -143,7 +155,9 @@ async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[
       numbered.map((group) => group.estMs),
     ],
   );
-  const cells = numbered.flatMap((group) => group.cells.map((cell) => ({ cell, groupNo: group.groupNo })));
+  const cells = numbered.flatMap(({ groupNo, cells }) =>
+    runningOrder(cells, `kvsweep-order-1|${sweepId}|${groupNo}`).map((cell) => ({ cell, groupNo })),
+  );
   for (let at = 0; at < cells.length; at += ROWS_PER_STATEMENT) {
     const rows = cells
       .slice(at, at + ROWS_PER_STATEMENT)
@@ -151,12 +165,14 @@ async function insertGroups(db: Db, sweepNo: number, groups: readonly GroupPlan[
     await query(
       db,
       `insert into cell (sweep_no, cell_no, group_no, key, run, compressor, label, requested, effective, derived,
-                         noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, n_planned, est_ms)
+                         noise_kind, noise_no, dataset, axes, is_baseline, baseline_key, replicate_of, n_planned, est_ms)
        select $1, cell_no, group_no, decode(key, 'hex'), run, compressor, label, requested, effective, derived,
-              noise_kind, noise_no, dataset, axes, is_baseline, decode(baseline_key, 'hex'), n_planned, est_ms
+              noise_kind, noise_no, dataset, axes, is_baseline, decode(baseline_key, 'hex'), decode(replicate_of, 'hex'), n_planned,
+              est_ms
          from jsonb_to_recordset($2) as u (cell_no int, group_no int, key text, run jsonb, compressor text,
               label text, requested jsonb, effective jsonb, derived jsonb, noise_kind text, noise_no int,
-              dataset text, axes jsonb, is_baseline boolean, baseline_key text, n_planned int, est_ms bigint)`,
+              dataset text, axes jsonb, is_baseline boolean, baseline_key text, replicate_of text,
+              n_planned int, est_ms bigint)`,
       [sweepNo, toJsonb(rows)],
     );
   }
@@ -180,6 +196,7 @@ function cellRecord(cell: CellPlan, cellNo: number, groupNo: number): Record<str
     axes: cell.axes,
     is_baseline: cell.isBaseline,
     baseline_key: cell.baselineKey,
+    replicate_of: cell.replicateOf ?? null,
     n_planned: cell.nPlanned,
     est_ms: cell.estMs === null ? null : Math.ceil(cell.estMs),
   };

@@ -122,7 +122,7 @@ export async function readCells(db: Db, sweepNo: number): Promise<CellRow[]> {
     db,
     `select c.cell_no as "cellNo", c.group_no as "groupNo", encode(c.key, 'hex') as key, c.label, c.model, c.backend,
             c.workload, c.dataset, c.batch, c.axes, c.noise_kind as "noiseKind", c.is_baseline as "isBaseline",
-            c.status, c.tries, c.err_class as "errClass", c.n_planned as "nPlanned", r.id as "reusedFrom",
+            encode(c.replicate_of, 'hex') as "replicateOf", c.status, c.tries, c.err_class as "errClass", c.n_planned as "nPlanned", r.id as "reusedFrom",
             c.started_at as "startedAt", c.finished_at as "finishedAt"
        from cell c left join sweep r on r.sweep_no = c.reused_from
       where c.sweep_no = $1

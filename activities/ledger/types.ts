@@ -222,6 +222,8 @@ export interface CellRow {
   axes: JsonObject;
   noiseKind: NoiseKind | null;
   isBaseline: boolean;
+  /** Key of the compressed cell that it repeats. */
+  replicateOf: string | null;
   status: CellState;
   tries: number;
   errClass: ErrorClass | null;

@@ -7,6 +7,9 @@ import { number, sentence, uuid, variableName, word } from './words.ts';
 
 export const GENERATOR_VERSION = 'kvsweep-gen-1';
 
+/** The beginning of the answer, for models that would not begin it themselves. */
+export const ANSWER_PREFIX = 'The answer is';
+
 export interface GeneratedPrompt {
   prompt: string;
   references: string[];
@@ -18,14 +21,15 @@ export interface GenTask {
   taskType: 'retrieval' | 'tracing' | 'aggregation';
   /** Tokens that the answer may take. */
   newTokens: number;
-  metric: 'string_all' | 'contains';
+  metric: 'string_all' | 'passkey';
   /** Fewest body units that make sense. */
   leastUnits: number;
-  /** @param depth percent of the body before the needle; only passkey reads it */
+  /** @param depth percent of the body before the needle; only passkey reads it, and `digits` of its key */
   make(
     draw: Draws,
     units: number,
     depth: number,
+    digits: number,
   ): { intro: string; body: string; question: string; references: string[] };
 }
 
@@ -184,14 +188,14 @@ const frequentWords: GenTask = {
 
 const passkey: GenTask = {
   name: 'passkey',
-  about: 'seven digits hidden at a given depth',
+  about: 'seven digits, or 64, hidden at a given depth',
   taskType: 'retrieval',
   newTokens: 32,
-  metric: 'contains',
+  metric: 'passkey',
   leastUnits: 1,
-  make(draw, units, depth) {
-    const digits = draw('values');
-    const key = times(7, (i) => String(i === 0 ? digits.below(9) + 1 : digits.below(10))).join('');
+  make(draw, units, depth, digits) {
+    const values = draw('values');
+    const key = times(digits, (i) => String(i === 0 ? values.below(9) + 1 : values.below(10))).join('');
     const at = Math.floor((depth * units + 50) / 100);
     const body = hide(
       [`The pass key is ${key}. Keep it in mind: ${key} is the pass key.`],
@@ -230,7 +234,14 @@ export const GEN_TASKS: readonly GenTask[] = [
 ];
 
 /** The prompt of a sample with so many body units. */
-export function generate(task: GenTask, seed: number, sample: number, units: number, depth: number): GeneratedPrompt {
+export function generate(
+  task: GenTask,
+  seed: number,
+  sample: number,
+  units: number,
+  depth: number,
+  digits = 7,
+): GeneratedPrompt {
   const streams = new Map<string, SplitMix64>();
   const draw: Draws = (stream) => {
     const key = `${GENERATOR_VERSION}|${task.name}|${seed}|${sample}|${stream}`;
@@ -238,7 +249,7 @@ export function generate(task: GenTask, seed: number, sample: number, units: num
     streams.set(stream, known);
     return known;
   };
-  const { intro, body, question, references } = task.make(draw, units, depth);
+  const { intro, body, question, references } = task.make(draw, units, depth, digits);
   return { prompt: [intro, body, question].join('\n\n'), references };
 }
 

@@ -3,7 +3,11 @@
  * where text keeps its size instead of shrinking with the picture.
  */
 import type { TopLevelSpec } from 'vega-lite';
+import { type Colors, dashOf, shapeOf } from '../marks.ts';
 import { color } from '../palette.ts';
+import { textWidth } from '../text-width.ts';
+
+export type { Colors } from '../marks.ts';
 
 export interface Chart {
   /** What the picture shows, for readers who do not see it. */
@@ -12,7 +16,10 @@ export interface Chart {
   narrow: TopLevelSpec;
 }
 
-export type Colors = ReadonlyMap<string, string>;
+/** What the labels of an axis take of the width of a chart, px. */
+export function labelWidth(labels: readonly string[]): number {
+  return Math.ceil(Math.max(0, ...labels.map((label) => textWidth(label, 12)))) + 8;
+}
 
 export const CONFIG = {
   aria: false,
@@ -43,14 +50,38 @@ export const CONFIG = {
     labelFontSize: 12,
     title: null,
     orient: 'top',
-    symbolType: 'square',
+    symbolStrokeWidth: 1.8,
+    symbolSize: 70,
     labelLimit: 300,
+    columnPadding: 16,
   },
   title: { color: color('ink'), fontSize: 13, fontWeight: 600, anchor: 'start' },
 } as const;
 
 export function colorScale(labels: readonly string[], colors: Colors) {
   return { domain: [...labels], range: labels.map((label) => colors.get(label) ?? color('soft')) };
+}
+
+export function shapeScale(labels: readonly string[], colors: Colors) {
+  return { domain: [...labels], range: labels.map((label) => shapeOf(label, colors)) };
+}
+
+export function dashScale(labels: readonly string[], colors: Colors) {
+  return { domain: [...labels], range: labels.map((label) => [...dashOf(label, colors)]) };
+}
+
+/** A log axis of ratios around 1. */
+export function ratioAxis(values: readonly number[], title: string | null) {
+  const lo = Math.min(0.8, ...values) / 1.06;
+  const hi = Math.max(1.25, ...values) * 1.06;
+  const coarse = [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64].filter((v) => v >= lo && v <= hi);
+  const fine = [0.5, 0.67, 0.8, 1, 1.25, 1.5, 2].filter((v) => v >= lo && v <= hi);
+  return {
+    type: 'quantitative',
+    scale: { type: 'log', domain: [lo, hi], nice: false },
+    title,
+    axis: { values: coarse.length >= 4 ? coarse : fine, labelExpr: "format(datum.value, '.3~g') + '×'" },
+  };
 }
 
 export function spec(parts: object): TopLevelSpec {

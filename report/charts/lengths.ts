@@ -1,9 +1,9 @@
-/** The distribution of D: exact histogram bins per compressor against the noise floor, and all densities in one plot. */
-import { D_BINS, lengthDensity, UNDERFLOW } from '../../analysis/histogram.ts';
+/** The distribution of D: exact histogram bins per compressor, with the noise floor as an outline. */
+import { D_BINS, UNDERFLOW } from '../../analysis/histogram.ts';
 import type { LengthEntry } from '../model.ts';
 import { entryName } from '../names.ts';
 import { color } from '../palette.ts';
-import { type Chart, CONFIG, type Colors, colorScale, spec } from './base.ts';
+import { type Chart, type Colors, colorScale, spec } from './base.ts';
 
 /** Few prompts in bins of 0.05 would show a comb: neighbouring exact bins are added up until there is a shape. */
 function binsPerBar(n: number): number {
@@ -140,54 +140,7 @@ export function lengthChart(entries: readonly LengthEntry[], colors: Colors): Ch
     });
   return {
     alt: `Histograms of the length difference D, one panel per compressor, in bins of ${width}; bars left of zero are prompts whose compressed answer is longer. An outline shows the same for two uncompressed runs, the noise floor. The table below has shares and intervals.`,
-    wide: draw(760, x.title),
-    narrow: draw(270, 'D; left of 0 the answer is longer'),
+    wide: draw(790, x.title),
+    narrow: draw(286, 'D; left of 0 the answer is longer'),
   };
 }
-
-/** Density of D of all compressors in one plot, the noise floor dashed; null if no entry has five pairs and a spread. */
-export function densityChart(entries: readonly LengthEntry[], colors: Colors): Chart | null {
-  const curves = entries.flatMap((entry) => {
-    const density = lengthDensity(entry.ds);
-    return density
-      ? density.points.map((point) => ({ ...point, name: entryName(entry, entries), label: entry.label }))
-      : [];
-  });
-  if (curves.length === 0) return null;
-  const floor = entries.find((entry) => entry.noise)?.noise;
-  const noise = lengthDensity(floor?.ds ?? [])?.points.map((point) => ({ ...point, name: NOISE, label: NOISE })) ?? [];
-  const names = [...new Set([...curves, ...noise].map((point) => point.name))];
-  const tint = new Map(names.map((name) => [name, curves.find((point) => point.name === name)?.label]));
-  const range = names.map((name) => (name === NOISE ? color('ink') : (colors.get(tint.get(name)!) ?? color('soft'))));
-  const draw = (width: number, columns: number) =>
-    spec({
-      width,
-      height: 190,
-      data: { values: [...curves, ...noise] },
-      mark: { type: 'line', strokeWidth: 1.7 },
-      encoding: {
-        x: {
-          field: 'd',
-          type: 'quantitative',
-          title: 'D; left of 0 the answer is longer',
-          axis: { grid: false, tickCount: 8, labelExpr: "replace(datum.label, '-', '−')" },
-        },
-        y: { field: 'density', type: 'quantitative', title: 'density', axis: { tickCount: 4 } },
-        color: { field: 'name', type: 'nominal', sort: names, scale: { domain: names, range } },
-        strokeDash: {
-          field: 'name',
-          type: 'nominal',
-          sort: names,
-          scale: { domain: names, range: names.map((name) => (name === NOISE ? [5, 4] : [1, 0])) },
-        },
-      },
-      config: { ...CONFIG, legend: { ...CONFIG.legend, columns, symbolType: 'stroke' } },
-    });
-  return {
-    alt: 'Kernel density of the length difference D from -3 to 1, one curve per compressor and a dashed one for two uncompressed runs; mass left of zero are prompts whose compressed answer is longer.',
-    wide: draw(770, 6),
-    narrow: draw(270, 2),
-  };
-}
-
-const NOISE = 'noise floor';

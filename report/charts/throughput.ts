@@ -1,70 +1,78 @@
-/** Rates by batch size: bars for a few sizes, lines for many. */
+/** Rates of a few batch sizes: one panel for each prompt length and batch, one bar per compressor, named at the axis. */
 import type { ThroughputSetting } from '../model.ts';
 import { color } from '../palette.ts';
-import { type Chart, CONFIG, type Colors, colorScale, spec } from './base.ts';
+import { whole } from '../words.ts';
+import { type Chart, CONFIG, type Colors, colorScale, labelWidth, spec } from './base.ts';
 
-/** Above this many batch sizes, points on a log axis read better than bars. */
-const MAX_BAR_BATCHES = 3;
+export type Phase = 'prefill' | 'decode';
 
-/** Tokens/s of one phase by batch size, with the middle half of the repeats. */
-export function throughputChart(
-  settings: readonly ThroughputSetting[],
-  phase: 'prefill' | 'decode',
-  colors: Colors,
-): Chart {
-  const values = settings.flatMap((setting) =>
-    setting.points
-      .filter((point) => point.phase === phase)
-      .map((point) => ({
-        ...point,
-        panel: `${setting.promptTokens.toLocaleString('en-GB')} prompt tokens`,
-        prompt: setting.promptTokens,
-      })),
-  );
-  const labels = [...new Set(values.map((v) => v.label))];
-  const batches = [...new Set(values.map((v) => v.batch))].sort((a, b) => a - b);
-  const panels = [...new Map(values.map((v) => [v.panel, v.prompt]))].sort((a, b) => a[1] - b[1]).map(([name]) => name);
-  const bars = batches.length <= MAX_BAR_BATCHES;
-  const x = bars
-    ? { field: 'batch', type: 'ordinal', title: 'batch size (sequences)', axis: { labelAngle: 0 } }
-    : {
-        field: 'batch',
-        type: 'quantitative',
-        scale: { type: 'log', base: 2 },
-        title: 'batch size (sequences)',
-        axis: { values: batches },
-      };
+/** Bounds far above the rates would press the bars flat; then they are told in the table alone. */
+const MIN_OF_BOUND = 0.15;
+
+export function throughputChart(settings: readonly ThroughputSetting[], phase: Phase, colors: Colors): Chart {
+  const values = [...settings]
+    .sort((a, b) => a.promptTokens - b.promptTokens)
+    .flatMap(({ promptTokens, points }) =>
+      points
+        .filter((p) => p.phase === phase && !p.isMax)
+        .sort((a, b) => a.batch - b.batch)
+        .map((p) => ({
+          label: p.label,
+          tokS: p.tokS,
+          lo: p.tokSQ25,
+          hi: p.tokSQ75,
+          bound: p.ofBound !== null && p.ofBound >= MIN_OF_BOUND ? p.tokS / p.ofBound : null,
+          panel: `${whole(promptTokens)} prompt tokens, batch ${p.batch}`,
+        })),
+    );
+  const labels = [...colors.keys()].filter((label) => values.some((v) => v.label === label));
+  const panels = [...new Set(values.map((v) => v.panel))];
   const y = {
+    field: 'label',
+    type: 'nominal',
+    sort: labels,
+    title: null,
+    axis: { labelColor: color('ink'), labelLimit: 400, ticks: false, domain: false },
+  };
+  const x = (title: string | null) => ({
     field: 'tokS',
     type: 'quantitative',
-    title: `${phase} rate (tokens/s)`,
-    axis: { format: Math.max(...values.map((v) => v.tokS)) < 20_000 ? ',~f' : '~s', tickCount: 5 },
-  };
-  const tint = { field: 'label', type: 'nominal', scale: colorScale(labels, colors), sort: labels };
-  const offset = bars ? { xOffset: { field: 'label', sort: labels } } : {};
-  const layer = [
+    title,
+    axis: { format: ',~f', tickCount: 4, labelOverlap: true },
+  });
+  const layer = (title: string | null) => [
     {
-      mark: bars ? { type: 'bar' } : { type: 'line', point: true, strokeWidth: 1.5 },
-      encoding: { x, y, color: tint, ...offset },
+      mark: { type: 'bar', height: { band: 0.72 } },
+      encoding: {
+        x: x(title),
+        y,
+        color: { field: 'label', type: 'nominal', legend: null, scale: colorScale(labels, colors) },
+      },
     },
     {
-      mark: { type: 'rule', color: color('ink'), strokeWidth: 1.2 },
-      encoding: { x, ...offset, y: { field: 'tokSQ25', type: 'quantitative' }, y2: { field: 'tokSQ75' } },
+      mark: { type: 'rule', color: color('ink'), strokeWidth: 1.6 },
+      encoding: { x: { field: 'lo', type: 'quantitative' }, x2: { field: 'hi' }, y },
+    },
+    {
+      transform: [{ filter: 'datum.bound !== null' }],
+      mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 15, color: color('soft') },
+      encoding: { x: { field: 'bound', type: 'quantitative' }, y },
     },
   ];
-  const draw = (columns: number, width: number, legendColumns: number) =>
+  const draw = (columns: number, width: number, title: string) =>
     spec({
       data: { values },
-      facet: { field: 'panel', type: 'nominal', sort: panels, title: null },
+      facet: { field: 'panel', type: 'nominal', sort: panels, title: null, header: { labelAnchor: 'start' } },
       columns,
-      spec: { width, height: 210, layer },
-      config: { ...CONFIG, legend: { ...CONFIG.legend, columns: legendColumns } },
-      resolve: { axis: { x: 'independent' } },
+      spec: { width, height: { step: 21 }, layer: layer(title) },
+      resolve: { scale: { x: 'independent' }, axis: { x: 'independent' } },
+      config: { ...CONFIG, axisY: { grid: false } },
     });
-  const columns = Math.min(panels.length, 3);
+  // four panels are two by two: prompt lengths below one another
+  const columns = panels.length === 4 ? 2 : Math.min(panels.length, 3);
   return {
-    alt: `${bars ? 'Bars' : 'Lines'} of the ${phase} rate in tokens per second by batch size, one colour per compressor, one panel per prompt length. The table below has every number.`,
-    wide: draw(columns, Math.floor(800 / Math.max(columns, 1)) - 56, 6),
-    narrow: draw(1, 250, 2),
+    alt: `Bars of the ${phase} rate in tokens per second, one per compressor, in ${panels.length} panels by prompt length and batch size. A line across the end of a bar spans the middle half of the repeats, an upright stroke is the attainable bound. Each panel has a scale of its own.`,
+    wide: draw(columns, Math.floor((850 - labelWidth(labels)) / columns) - 22, `${phase}, tokens/s`),
+    narrow: draw(1, 340 - labelWidth(labels), `${phase}, tokens/s`),
   };
 }

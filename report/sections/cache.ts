@@ -1,21 +1,22 @@
 /** What the cache really held, and what teacher-forced scoring says of it. */
-import { html, type Markup, note, swatch, table } from '../markup.ts';
+import { type Colors, swatch } from '../marks.ts';
+import { html, type Markup, note, type Table, table } from '../markup.ts';
 import type { CacheEntry, PerplexityRow, ReportModel } from '../model.ts';
 import { bytes, figure, fixed, minus, percent, whole } from '../words.ts';
 
-export function cacheSection(model: ReportModel, colors: ReadonlyMap<string, string>): Markup {
+export function cacheSection(model: ReportModel, colors: Colors): Markup {
   const tables = model.generations
     .filter((setting) => setting.caches.length > 0)
     .map((setting) =>
       cacheTable(setting.caches, `${setting.model}, ${setting.dataset}: means over samples at their end`, colors),
     );
-  return html`<section><h2 id="cache">What the cache held</h2>
+  return html`<section aria-labelledby="cache"><h2 id="cache">What the cache held</h2>
 <p>Counted by the engine from allocated pages, scales and side arrays included; pages are whole, so short answers carry some slack.</p>
 ${tables.length > 0 ? tables : note('No cell that reports its cache is done in this sweep.')}
-${model.perplexities.length > 0 && perplexity(model.perplexities, colors)}</section>`;
+${model.perplexities.length > 0 && html`<h3>Perplexity of given continuations</h3>${perplexityTable(model.perplexities, colors)}`}</section>`;
 }
 
-function cacheTable(caches: readonly CacheEntry[], caption: string, colors: ReadonlyMap<string, string>): Markup {
+export function cacheTable(caches: readonly CacheEntry[], caption: string, colors: Colors): Table {
   return table(caption, caches, [
     {
       head: 'compressor',
@@ -31,8 +32,8 @@ function cacheTable(caches: readonly CacheEntry[], caption: string, colors: Read
   ]);
 }
 
-function perplexity(rows: readonly PerplexityRow[], colors: ReadonlyMap<string, string>): Markup {
-  return html`<h3>Perplexity of given continuations</h3>${table(
+export function perplexityTable(rows: readonly PerplexityRow[], colors: Colors): Table {
+  return table(
     'Teacher-forced by decode steps, so that the compressor acts as in generation; delta = ln perplexity minus that of the baseline',
     rows,
     [
@@ -57,5 +58,5 @@ function perplexity(rows: readonly PerplexityRow[], colors: ReadonlyMap<string, 
             : '–',
       },
     ],
-  )}`;
+  );
 }

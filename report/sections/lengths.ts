@@ -1,17 +1,23 @@
 /** Do answers get longer: the distribution of D, beside what two uncompressed runs differ by. */
-import { D_QUANTILES, SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
+import { MAX_BOUND_WIDTH } from '../../analysis/length-summary.ts';
 import { noiseWords } from '../answers.ts';
-import { densityChart, lengthChart } from '../charts/lengths.ts';
+import { curvesOf, densityChart } from '../charts/density.ts';
+import { histogramBars, lengthChart } from '../charts/lengths.ts';
 import { figure } from '../figure.ts';
-import { html, type Markup, note, swatch, table } from '../markup.ts';
-import type { Estimated, GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
-import { entryName } from '../names.ts';
-import { fixed, list, minus, percent, plural, pValue, ratio } from '../words.ts';
+import { type Colors, swatch } from '../marks.ts';
+import { type Column, choices, html, type Markup, more, note, type Part, table } from '../markup.ts';
+import type { GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
+import { entryName, settingName } from '../names.ts';
+import { fixed, list, minus, percent, plural } from '../words.ts';
+import { excessTable, quantileTable, ratioTable, shareTable, taskTable } from './length-tables.ts';
 
-export async function lengthSection(model: ReportModel, colors: ReadonlyMap<string, string>): Promise<Markup> {
+/** Panels of one chart; the tables have all. */
+const MAX_PANELS = 16;
+
+export async function lengthSection(model: ReportModel, colors: Colors): Promise<Markup> {
   const parts: Markup[] = [];
   for (const setting of model.generations) parts.push(await settingPart(setting, colors, model.generations.length > 1));
-  return html`<section><h2 id="length">Answer length</h2>
+  return html`<section aria-labelledby="length"><h2 id="length">Answer length</h2>
 ${
   parts.length === 0
     ? note('No cell that generates answers is done in this sweep.')
@@ -19,29 +25,89 @@ ${
 }</section>`;
 }
 
-async function settingPart(
-  setting: GenerationSetting,
-  colors: ReadonlyMap<string, string>,
-  several: boolean,
-): Promise<Markup> {
+async function settingPart(setting: GenerationSetting, colors: Colors, several: boolean): Promise<Markup> {
   const shown = setting.lengths.filter((entry) => !entry.inert && entry.summary.n > 0);
-  const density = densityChart(shown, colors);
-  return html`${several && html`<h3>${setting.model}, ${setting.dataset}, ${setting.sampling}</h3>`}
-${baselineWords(setting)}
-${noiseText(setting)}
-${shown.length > 0 && (await figure(lengthChart(shown, colors), 'Distribution of D per compressor (bars) and between two uncompressed runs (outline)'))}
-${density && (await figure(density, 'Density of D (Gaussian kernel, bandwidth by Scott), all compressors'))}
-${shown.length > 0 && [shares(setting, shown, colors), ratios(setting, shown, colors), quantiles(setting, shown, colors)]}`;
+  const where = several ? `, ${settingName(setting)}` : '';
+  const name = (entry: LengthEntry) =>
+    html`${swatch(entry.label, colors)}${entryName(entry, setting.lengths).slice(entry.label.length)}`;
+  const parts: Part[] = [noiseText(setting), baselineWords(setting)];
+  if (shown.length > 0) {
+    const context = { entries: shown, where, name };
+    parts.push(
+      await histogram(shown, where, colors),
+      await density(shown, where, colors),
+      shareTable(context),
+      advice(setting, shown),
+      excessTable(context),
+      ratioTable(context),
+      quantileTable(context),
+      taskTable(context),
+      stops(setting, shown),
+    );
+  }
+  return html`${several && html`<h3>${settingName(setting)}</h3>`}${parts}`;
 }
 
-function baselineWords(setting: GenerationSetting): Markup {
+async function histogram(shown: readonly LengthEntry[], where: string, colors: Colors): Promise<Markup> {
+  const drawn = shown.slice(0, MAX_PANELS);
+  const caption = `Distribution of D per compressor (bars) and between two uncompressed runs (outline)${where}`;
+  const left = shown.length - drawn.length;
+  return html`${await figure(lengthChart(drawn, colors), caption, binsTable(drawn, where))}${left > 0 && note(`${plural(left, 'compressor')} more in the tables.`)}`;
+}
+
+/** The stored bins, those of 0.05 put together in fours. */
+function binsTable(entries: readonly LengthEntry[], where: string): Markup {
+  const bars = entries.map((e) => histogramBars(e.histogram, 4));
+  const noise = entries.map((e) => histogramBars(e.noise?.histogram ?? [], 4));
+  const edges = bars[0]!.map((bar, i) => ({
+    i,
+    says: i === 0 ? 'below −2' : `${minus(fixed(bar.start, 1))} to ${minus(fixed(bar.end, 1))}`,
+  }));
+  const columns = entries.flatMap((e, at): Column<(typeof edges)[number]>[] => [
+    { head: entryName(e, entries), cell: (edge) => percent(bars[at]![edge.i]!.share, 1) },
+    ...(noise[at]!.length > 0 && (at === 0 || e.noise !== entries[at - 1]!.noise)
+      ? [{ head: 'noise floor', cell: (edge: (typeof edges)[number]) => percent(noise[at]![edge.i]!.share, 1) }]
+      : []),
+  ]);
+  return table(`Share of prompts by D, in bins of 0.2${where}`, edges, [
+    { head: 'D', words: true, cell: (edge) => edge.says },
+    ...columns,
+  ]);
+}
+
+async function density(shown: readonly LengthEntry[], where: string, colors: Colors): Promise<Markup> {
+  const curves = curvesOf(shown.slice(0, MAX_PANELS));
+  if (curves.length === 0) return note('Too few or too equal length differences for a density.');
+  const bins = curves.some((c) => c.fromBins) ? ', from the stored bins' : '';
+  const at = [-2, -1.5, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1];
+  const data = (scale: string) =>
+    table(`Density of D at some values, ${scale} axis${where}`, at, [
+      { head: 'D', cell: (d) => minus(fixed(d, 2)) },
+      ...curves.map((c) => ({
+        head: c.name,
+        cell: (d: number) => fixed(c.density.points.find((p) => Math.abs(p.d - d) < 0.011)?.density ?? 0, 3),
+      })),
+    ]);
+  const one = async (scale: 'linear' | 'log') =>
+    await figure(
+      densityChart(curves, scale, colors),
+      `Density of D (Gaussian kernel, bandwidth by Scott${bins}), ${scale === 'log' ? 'logarithmic' : 'linear'} axis${where}`,
+      data(scale),
+    );
+  return choices('Density axis', [
+    { name: 'linear', content: await one('linear') },
+    { name: 'logarithmic', content: await one('log') },
+  ]);
+}
+
+export function baselineWords(setting: GenerationSetting): Markup {
   return html`<p>${setting.baselines.map((b) => {
     const median = b.medianLength === null ? `beyond ${setting.maxNewTokens}` : String(b.medianLength);
-    return `Uncompressed at batch ${b.batch}: median length ${median} tokens, ${percent(b.censored)} of ${plural(b.n, 'answer')} cut at the limit. `;
+    return `Uncompressed at batch ${b.batch}: median length ${median} tokens, ${percent(b.censored)} of ${plural(b.n, 'answer')} cut at the limit of ${setting.maxNewTokens}. `;
   })}</p>`;
 }
 
-function noiseText(setting: GenerationSetting): Markup {
+export function noiseText(setting: GenerationSetting): Markup {
   const floors = setting.baselines.filter((b) => b.noise);
   if (floors.length === 0)
     return html`<p class="warn">Noise floor not measured: no noise cell is done, so it is unknown how far two uncompressed runs differ.</p>`;
@@ -51,128 +117,23 @@ function noiseText(setting: GenerationSetting): Markup {
   })}.</p>`;
 }
 
-const nameOf = (setting: GenerationSetting, colors: ReadonlyMap<string, string>) => (entry: LengthEntry) =>
-  html`${swatch(entry.label, colors)}${entryName(entry, setting.lengths).slice(entry.label.length)}`;
-
-/** Value, then its interval in a line of its own. */
-function withInterval(value: string, e: Estimated | undefined, show: (x: number) => string): Markup {
-  return html`${value}${e && html`<span class="ci">${show(e.lo)} to ${show(e.hi)}</span>`}`;
-}
-
-function bounds(share: Share): string {
-  return share.hi - share.lo > 0 ? ` [${percent(share.lo)}, ${percent(share.hi)}]` : '';
-}
-
-function shares(
-  setting: GenerationSetting,
-  entries: readonly LengthEntry[],
-  colors: ReadonlyMap<string, string>,
-): Markup {
-  const shareColumn = (name: ShareName) => ({
-    head: SHARES[name].says,
-    cell: (e: LengthEntry) => {
-      const s = e.summary[name]!;
-      return withInterval(`${percent(s.value)}${bounds(s)}`, e.estimates[`share_${name}`], (x) => percent(x));
-    },
+/** A larger limit is asked for where cut answers leave shares open by more than two points. */
+export function advice(setting: GenerationSetting, entries: readonly LengthEntry[]): Markup | '' {
+  const open = entries.filter((e) => {
+    const { gt50, longer50, shorter50 } = e.summary;
+    return [gt50, longer50, shorter50].some((s) => s && s.hi - s.lo > MAX_BOUND_WIDTH);
   });
-  const caption = 'Shares of prompts; 95 % intervals over prompts below, [bounds] where cut answers leave a share open';
-  return html`${table(caption, entries, [
-    { head: 'compressor', words: true, cell: nameOf(setting, colors) },
-    { head: 'pairs', cell: (e) => e.summary.n },
-    shareColumn('gt50'),
-    shareColumn('longer50'),
-    shareColumn('shorter50'),
-    {
-      head: 'identical',
-      hint: 'all token ids are the same',
-      cell: (e) => withInterval(percent(e.summary.shareSame!), e.estimates.share_same, (x) => percent(x)),
-    },
-  ])}${excess(setting, entries, colors)}`;
+  if (open.length === 0) return '';
+  return html`<p class="warn">Answers cut at ${setting.maxNewTokens} tokens leave shares open by more than ${percent(MAX_BOUND_WIDTH)} for ${list(open.map((e) => entryName(e, setting.lengths)))}: run with a larger max_new_tokens to close them.</p>`;
 }
 
-function excess(
-  setting: GenerationSetting,
-  entries: readonly LengthEntry[],
-  colors: ReadonlyMap<string, string>,
-): Markup | '' {
-  const measured = entries.filter((e) => e.noise && e.estimates.excess_share_gt50);
-  if (measured.length === 0) return '';
-  const points = (x: number) => `${x > 0 ? '+' : ''}${minus(fixed(100 * x, 0))}`;
-  const column = (name: 'gt50' | 'longer50') => [
-    { head: `noise: ${SHARES[name].says}`, cell: (e: LengthEntry) => percent(e.noise![name]) },
-    {
-      head: 'excess, points',
-      cell: (e: LengthEntry) => {
-        const x = e.estimates[`excess_share_${name}`];
-        return x ? withInterval(points(x.value), x, points) : '–';
-      },
-    },
-    {
-      head: 'p',
-      hint: 'one-sided sign-flip test against the noise floor',
-      cell: (e: LengthEntry) => pOf(e.estimates[`excess_share_${name}`]),
-    },
-  ];
-  return table(
-    'Excess over the noise floor: share under the compressor minus share between two uncompressed runs, on the same prompts',
-    measured,
-    [{ head: 'compressor', words: true, cell: nameOf(setting, colors) }, ...column('gt50'), ...column('longer50')],
-  );
-}
-
-const pOf = (e: Estimated | undefined) => (e?.p === undefined ? '–' : pValue(e.p));
-
-function ratios(
-  setting: GenerationSetting,
-  entries: readonly LengthEntry[],
-  colors: ReadonlyMap<string, string>,
-): Markup {
-  const optional = (x: number | null) => (x === null ? '–' : ratio(x));
-  return table('Length ratios, compressed to baseline; they answer different questions', entries, [
-    { head: 'compressor', words: true, cell: nameOf(setting, colors) },
-    {
-      head: 'all tokens',
-      hint: 'sum of compressed lengths over sum of baseline lengths: tokens to pay for',
-      cell: (e) => withInterval(optional(e.summary.ratioOfMeans), e.estimates.ratio_of_means, ratio),
-    },
-    {
-      head: 'typical prompt',
-      hint: 'geometric mean of the ratios',
-      cell: (e) => withInterval(optional(e.summary.geoRatio), e.estimates.geo_ratio, ratio),
-    },
-    { head: 'median', cell: (e) => optional(e.summary.medianRatio) },
-    { head: 'mean of ratios', hint: 'led by short baselines', cell: (e) => optional(e.summary.meanOfRatios) },
-    {
-      head: 'p (Holm)',
-      hint: 'sign-flip test of the typical ratio, adjusted over compressors',
-      cell: (e) => (e.pHolm === null ? '–' : pValue(e.pHolm)),
-    },
-    { head: 'cut, baseline', cell: (e) => percent(e.summary.censoredBase!) },
-    { head: 'cut, compressed', cell: (e) => percent(e.summary.censoredComp!) },
-  ]);
-}
-
-function quantiles(
-  setting: GenerationSetting,
-  entries: readonly LengthEntry[],
-  colors: ReadonlyMap<string, string>,
-): Markup {
-  const show = (x: number | null | undefined) => (x === null || x === undefined ? '–' : minus(fixed(x, 2)));
-  const stops = list(
-    entries
-      .filter((e) => e.summary.stopMissed + e.summary.stopEarly > 0)
-      .map(
-        (e) =>
-          `${entryName(e, setting.lengths)} ${plural(e.summary.stopMissed, 'missed stop')} and ${plural(e.summary.stopEarly, 'early stop')}`,
-      ),
-  );
-  return html`${table('Quantiles of D', entries, [
-    { head: 'compressor', words: true, cell: nameOf(setting, colors) },
-    ...D_QUANTILES.map((q, i) => ({
-      head: `${fixed(q * 100, 0)} %`,
-      cell: (e: LengthEntry) => show(e.summary.quantiles[i]),
-    })),
-    { head: 'IQR', cell: (e) => show(e.summary.iqr) },
-  ])}
-${stops !== '' && note(`Same words, another end: ${stops} (one answer is the beginning of the other).`)}`;
+function stops(setting: GenerationSetting, entries: readonly LengthEntry[]): Markup | '' {
+  const words = entries
+    .filter((e) => e.summary.stopMissed + e.summary.stopEarly > 0)
+    .map(
+      (e) =>
+        `${entryName(e, setting.lengths)} ${plural(e.summary.stopMissed, 'missed stop')} and ${plural(e.summary.stopEarly, 'early stop')}`,
+    );
+  if (words.length === 0) return '';
+  return more('Same words, another end', note(`${list(words)} (one answer is the beginning of the other).`));
 }

@@ -6,7 +6,7 @@ import type { ReportModel } from '../model.ts';
 const mono = (text: string) => html`<span class="mono">${text}</span>`;
 
 export function limitsSection(model: ReportModel): Markup {
-  return html`<section><h2 id="limits">Limits</h2>
+  return html`<section aria-labelledby="limits"><h2 id="limits">Limits</h2>
 <ul class="limits">${limitsOf(model).map(
     (line) => html`<li>${line}</li>
 `,
@@ -16,7 +16,7 @@ export function limitsSection(model: ReportModel): Markup {
 export function provenanceSection(model: ReportModel): Markup {
   const { sweep, provenance: p } = model;
   const { cells } = sweep;
-  return html`<section><h2 id="provenance">Exact configuration</h2>
+  return html`<section aria-labelledby="provenance"><h2 id="provenance">Exact configuration</h2>
 ${facts([
   ['sweep', `${sweep.id}, ${sweep.status}, created ${sweep.createdAt}`],
   [

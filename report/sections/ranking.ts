@@ -1,8 +1,9 @@
 /** One table over all compressors: what each keeps, and what it costs. */
-import { html, type Markup, swatch, table } from '../markup.ts';
+import { type Colors, swatch } from '../marks.ts';
+import { html, type Markup, type Table, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
 import { type RankedRow, type Ranking, ranking } from '../ranking.ts';
-import { figure, fixed, minus, percent, ratio } from '../words.ts';
+import { figure, fixed, list, minus, percent, ratio } from '../words.ts';
 
 /** Columns as text, for every form of the report: head, a hint, and the cell. */
 export interface RankColumn {
@@ -37,8 +38,8 @@ export function rankColumns(found: Ranking): RankColumn[] {
         orDash(r.delta, (d) => `${minus(fixed(d.value, 3))} (${minus(fixed(d.lo, 3))} to ${minus(fixed(d.hi, 3))})`),
     },
     {
-      head: 'needles',
-      hint: 'mean score of answers that have a reference',
+      head: 'score',
+      hint: found.scoredOn.length > 0 ? `mean over answers with a reference: ${list(found.scoredOn)}` : 'not measured',
       cell: (r) => orDash(r.score, (v) => `${percent(v)} of ${r.nScored}`),
     },
     {
@@ -67,19 +68,21 @@ export function rankingWords({ rows, by, decodeAt }: Ranking): string {
   return `In the order of ${by}, ${order}.${range}${speed}`;
 }
 
-export function rankingSection(model: ReportModel, colors: ReadonlyMap<string, string>): Markup | null {
+export function rankingSection(model: ReportModel, colors: Colors): Markup | null {
   const found = ranking(model);
   if (!found) return null;
-  const several = new Set(found.rows.map((row) => row.model)).size > 1;
-  return html`<section><h2 id="ranking">Ranking</h2>
+  return html`<section aria-labelledby="ranking"><h2 id="ranking">Ranking</h2>
 <p>${rankingWords(found)}</p>
-${table('Every compressor of the sweep', found.rows, [
-  {
+${rankingTable(found, colors)}</section>`;
+}
+
+export function rankingTable(found: Ranking, colors: Colors): Table {
+  const several = new Set(found.rows.map((row) => row.model)).size > 1;
+  const name = {
     head: 'compressor',
     words: true,
     cell: (r: RankedRow) =>
       html`${r.rank !== null && `${r.rank}. `}${swatch(r.label, colors)}${several && html` <span class="soft">${r.model}</span>`}${r.inert && html`<span class="flag">did not act</span>`}`,
-  },
-  ...rankColumns(found),
-])}</section>`;
+  };
+  return table('Every compressor of the sweep', found.rows, [name, ...rankColumns(found)], { label: (r) => r.label });
 }

@@ -1,34 +1,40 @@
-/** Opening: what was run, one line per compressor, the three answers. */
+/** Opening: what was run, one line per compressor, the answers in words. */
 import { type AnswerBlock, headlines, speedTable, threeAnswers } from '../answers.ts';
-import { html, type Markup, swatch, table } from '../markup.ts';
+import { type Colors, swatch } from '../marks.ts';
+import { html, type Markup, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
+import type { NegativesSetting } from '../model-scores.ts';
 import { list, plural, whole } from '../words.ts';
 
-export function summarySection(model: ReportModel, colors: ReadonlyMap<string, string>): Markup {
+/** Lines of the opening; the tables below have all. */
+const MAX_HEADLINES = 24;
+
+export function headerPart(model: ReportModel): Markup {
   const { sweep } = model;
-  const lines = headlines(model);
-  const several = model.generations.length > 1;
   return html`<header>
 <p class="kicker">kvsweep report · sweep <span class="mono">${sweep.id}</span> · ${sweep.status} · ${day(sweep.reportedAt)}</p>
 <h1>What KV-cache compression did to throughput, answer length and single prompts</h1>
 <p class="lede">${conditions(model)}</p>
-</header>
-${
-  lines.length > 0 &&
-  html`<ul class="headlines" aria-label="Headline per compressor">${lines.map(
-    ({
-      label,
-      batch,
-      setting,
-      says,
-    }) => html`<li><span class="what">${swatch(label, colors)} <span class="soft">· batch ${batch}${several && ` · ${setting.model} · ${setting.dataset}`}</span></span>
+</header>`;
+}
+
+export function summarySection(model: ReportModel, colors: Colors): Markup {
+  const lines = headlines(model);
+  const several = model.generations.length > 1;
+  const left = lines.length - MAX_HEADLINES;
+  return html`${
+    lines.length > 0 &&
+    html`<ul class="headlines" aria-label="Headline per compressor">${lines.slice(0, MAX_HEADLINES).map(
+      ({ label, batch, setting, says }) =>
+        html`<li data-label="${label}"><span class="what">${swatch(label, colors)} <span class="soft">· batch ${batch}${several && ` · ${setting.model} · ${setting.dataset}`}</span></span>
 <span class="says">${says}</span></li>
 `,
-  )}</ul>
+    )}</ul>
+${left > 0 && html`<p class="note">${plural(left, 'line')} more under <a href="#latency">Latency</a>.</p>`}
 <p class="note">Per request: rate of decode steps, number of decode steps and service time (prefill + decode), each summed over the same prompts and set against the uncompressed run.</p>`
-}
-<section class="answers" aria-label="The three answers">${threeAnswers(model).map(
-    (block) => html`<h3>${block.question}</h3>${block.columns ? speeds(model, colors) : bullets(block)}
+  }
+<section class="answers" aria-label="The answers">${threeAnswers(model).map(
+    (block) => html`<h2>${block.question}</h2>${block.columns ? speeds(model, colors) : bullets(block)}
 `,
   )}</section>`;
 }
@@ -37,7 +43,7 @@ function bullets(block: AnswerBlock): Markup {
   return html`<ul>${block.lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }
 
-function speeds(model: ReportModel, colors: ReadonlyMap<string, string>): Markup {
+function speeds(model: ReportModel, colors: Colors): Markup {
   const { labels, rows } = speedTable(model.throughputs);
   const caption = 'Speed-up against the uncompressed rate at the same batch size';
   return table(caption, rows, [
@@ -60,14 +66,21 @@ function day(iso: string): string {
 export function conditions(model: ReportModel): string {
   const runs = model.generations.map((s) => {
     const batches = list([...new Set(s.baselines.map((b) => b.batch))]);
-    return `${plural(s.nPrompts, 'prompt')} of ${s.dataset}, up to ${s.maxNewTokens} new tokens, ${s.sampling}, batch ${batches}; ${s.model} on ${s.backend}`;
+    const at = batches === '' ? '' : `, batch ${batches}`;
+    return `${plural(s.nPrompts, 'prompt')} of ${s.dataset}, up to ${s.maxNewTokens} new tokens, ${s.sampling}${at}; ${s.model} on ${s.backend}`;
   });
-  const rates = model.throughputs.map((s) => `${s.promptTokens}`);
+  const rates = [...new Set(model.throughputs.map((s) => s.promptTokens))].sort((a, b) => a - b).map(whole);
   const speed = rates.length > 0 ? `Rates over fixed batches at ${list(rates)} prompt tokens` : '';
   const devices = [...new Set(model.throughputs.map((s) => s.device).filter((d) => d !== null))];
   const where = devices.length > 0 ? ` on ${list(devices)}` : '';
-  return [runs.join('. '), speed && `${speed}${where}`]
-    .filter((part) => part !== '')
-    .join('. ')
-    .concat('.');
+  const imported = model.negatives.filter((s) => s.imported).map(importedWords);
+  const parts = [...runs, speed && `${speed}${where}`, ...imported].filter((part) => part !== '');
+  return parts.length === 0 ? 'Nothing of this sweep is done yet.' : `${parts.join('. ')}.`;
+}
+
+function importedWords(setting: NegativesSetting): string {
+  const own = setting.rows.filter((row) => row.taskType === '');
+  const datasets = new Set(own.map((row) => row.dataset)).size;
+  const labels = list([...new Set(own.map((row) => row.label))]);
+  return `Imported scores of ${labels} against the baseline, ${plural(datasets, 'data set')}; ${setting.model}`;
 }

@@ -82,7 +82,7 @@ function misbehaves(fake) {
   if (fake.times === undefined) return true;
   const before = existsSync(fake.mark) ? readFileSync(fake.mark, 'utf8').length : 0;
   appendFileSync(fake.mark, 'x');
-  return before < fake.times;
+  return fake.late ? before >= fake.times : before < fake.times;
 }
 
 /** @param {Cell} cell */
@@ -111,6 +111,10 @@ async function run({ request, items }) {
     }
     if (fake.ms) await sleep(fake.ms);
     sample(id, fake, item, workload, (performance.now() - start) / 1000);
+  }
+  if (bad && items.length === 0) {
+    await /** @type {any} */ (ACTIONS)[fake.do](id);
+    return;
   }
   if (workload.throughput) throughput(id, request);
   emit({ event: 'finished', cell: id, samples: items.length, tokens: items.length * 3, seconds: (performance.now() - start) / 1000, peak_bytes: 1, inert: false });

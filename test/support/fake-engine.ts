@@ -28,6 +28,8 @@ export interface FakeScript {
   /** Only the first so many tries misbehave, counted in the file `mark`. */
   times?: number;
   mark?: string;
+  /** The other way round: all tries but the first so many misbehave. */
+  late?: boolean;
   ms?: number;
   /** The cell waits until this file exists. */
   hold?: string;

@@ -16,6 +16,8 @@ export interface ScriptedPlan {
   queue?: string;
   limits?: Partial<SweepPlan['limits']>;
   workload?: CellRun['workload'];
+  /** Labels of cells that are baselines; none by default. */
+  baselines?: string[];
   engineKey?: string;
   /** What the plan assumes of the engine; default: what the fake engine says. */
   numerics?: string;
@@ -80,7 +82,7 @@ export function scriptedPlan(input: ScriptedPlan): SweepPlan {
       workload: timed ? 'throughput' : 'generate',
       dataset: timed ? null : 'test',
       axes: { cell: name },
-      isBaseline: false,
+      isBaseline: input.baselines?.includes(name) ?? false,
       baselineKey: null,
       nPlanned: timed ? workload.throughput.repeats : nPrompts,
       estMs: null,
