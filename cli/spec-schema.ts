@@ -37,7 +37,7 @@ const dataset = z.custom<string | { kind: string }>().superRefine((value: unknow
 const prompts = z.union([positive, z.literal('all')]);
 const scheduler = z.enum(['static', 'continuous']);
 
-const generate = z.strictObject({
+const generateFields = z.strictObject({
   dataset,
   /** Instead of the batch sizes of the sweep. */
   batch_sizes: batchSizes.optional(),
@@ -53,6 +53,8 @@ const generate = z.strictObject({
   chat: z.boolean().default(true),
   date: z.string().optional(),
   truncate: z.enum(['none', 'middle', 'middle_retok']).default('middle'),
+  /** Of `middle_retok`: ids of a text above which half of so many is kept from either end (LongBench's rule). */
+  truncate_at: z.int().min(2).optional(),
   stop_ids: z.array(z.int().min(0)).default([]),
   stop_strings: z.array(z.string().min(1)).default([]),
   /** Run a chat model even if nothing that ends its turn is among the stop ids. */
@@ -62,6 +64,11 @@ const generate = z.strictObject({
   invariant: z.boolean().default(true),
   invariant_rows: positive.default(64),
   seed: z.int().min(0).default(42),
+});
+
+const generate = generateFields.refine((g) => g.truncate_at === undefined || g.truncate === 'middle_retok', {
+  path: ['truncate_at'],
+  message: 'is a limit of truncate: middle_retok alone; write that, or leave it out',
 });
 
 const throughput = z.strictObject({

@@ -65,6 +65,7 @@ function generatePointsOf(g: Generate, dataset: string | { kind: string }): Work
       chat,
       ...(g.date === undefined ? {} : { date: g.date }),
       truncate: g.truncate,
+      ...(g.truncate_at === undefined ? {} : { truncate_at: g.truncate_at }),
       stop_ids: g.stop_ids,
       stop_strings: g.stop_strings,
       trace: g.trace,

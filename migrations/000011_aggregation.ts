@@ -5,16 +5,23 @@ import {
   lengthShiftSummary as lengthShiftSummaryBefore,
   noiseFloor as noiseFloorBefore,
 } from './000005/lengths.ts';
-import { scores as scoresBefore } from './000008/scores.ts';
+import { scoreSummary as scoreSummaryBefore, scores as scoresBefore } from './000008/scores.ts';
 import { latencySummary } from './000011/latency.ts';
 import { lengthShift, lengthShiftSummary, noiseFloor } from './000011/lengths.ts';
 import { dropView, putView } from './000011/put-view.ts';
-import { scores } from './000011/scores.ts';
+import { scoreSummary, scores } from './000011/scores.ts';
 import { tablesDown, tablesUp } from './000011/tables.ts';
 
 /** In the order in which they use each other. */
-const BEFORE = [lengthShiftBefore, lengthShiftSummaryBefore, noiseFloorBefore, latencySummaryBefore, scoresBefore];
-const AFTER = [lengthShift, lengthShiftSummary, noiseFloor, latencySummary, scores];
+const BEFORE = [
+  lengthShiftBefore,
+  lengthShiftSummaryBefore,
+  noiseFloorBefore,
+  latencySummaryBefore,
+  scoresBefore,
+  scoreSummaryBefore,
+];
+const AFTER = [lengthShift, lengthShiftSummary, noiseFloor, latencySummary, scores, scoreSummary];
 
 /**
  * Aggregation of millions of samples: no row per pair is stored any more, summaries are read and not computed, and a

@@ -401,6 +401,7 @@ create table sample_small partition of sample DEFAULT;
 CREATE INDEX cell_by_group ON public.cell USING btree (sweep_no, group_no);
 CREATE INDEX cell_done ON public.cell USING btree (key) WHERE ((status = 'done'::text) AND (reused_from IS NULL));
 CREATE INDEX cell_error_of_cell ON public.cell_error USING btree (sweep_no, cell_no);
+CREATE INDEX cell_noise ON public.cell USING btree (baseline_key) WHERE (noise_kind IS NOT NULL);
 CREATE INDEX cell_open ON public.cell USING btree (sweep_no, group_no) WHERE (status = ANY (ARRAY['pending'::text, 'leased'::text, 'lost'::text]));
 CREATE INDEX cell_replicates ON public.cell USING btree (replicate_of) WHERE (replicate_of IS NOT NULL);
 CREATE INDEX event_by_sweep ON public.event USING btree (sweep_no, id);
@@ -726,7 +727,13 @@ create view kv.e2e_latency_summary (cell_key, baseline_cell_key, compressor, lab
     (m.exact ->> 'ratioP50'::text)::double precision AS ratio_p50,
     (m.exact ->> 'ratioP95'::text)::double precision AS ratio_p95
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m("nTimed" integer, "prefillBaseMs" double precision, "prefillCompMs" double precision, "decodeBaseMs" double precision, "decodeCompMs" double precision, "stepsBase" double precision, "stepsComp" double precision, slower integer, paradox integer, exact jsonb)
   WHERE r.workload = 'generate'::text AND r.noise_kind IS NULL AND not_inert(r.compressor, r.summary) AND m."nTimed" > 0;
@@ -764,14 +771,6 @@ create view kv.kept (cell_key, prompt_key, replicate, layer, kv_head, seen, kept
      CROSS JOIN LATERAL ( SELECT SUBSTRING(k.bitmap FROM 1 + (l.layer * k.kv_heads + h.head) * ((k.seen + 7) / 8) FOR (k.seen + 7) / 8) AS bits
          OFFSET 0) b;
 create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noise_kind, dataset, task_type, prompt_key, replicate, l_base, l_comp, d, d_lo, d_hi, censor, same, first_diff, stop_missed, stop_early, beyond_noise) as
- WITH floor AS (
-         SELECT DISTINCT ON (n.baseline_key) n.baseline_key,
-            (t.stats #>> '{exact,absD95}'::text[])::double precision AS d95
-           FROM newest_run n
-             JOIN cell_stats t ON t.sweep_no = n.sweep_no AND t.cell_no = n.cell_no AND t.task_type = ''::text
-          WHERE (n.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n.compressor = 'none'::text
-          ORDER BY n.baseline_key, (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n.noise_kind)), n.noise_no
-        )
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -810,28 +809,31 @@ create view kv.length_shift (cell_key, baseline_cell_key, compressor, label, noi
             ELSE NULL::boolean
         END AS beyond_noise
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN sample y ON y.sweep_no = r.sweep_no AND y.cell_no = r.cell_no
      JOIN sample x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = y.sample_idx AND x.rep = y.rep
      CROSS JOIN LATERAL ( SELECT (x.new_tokens - y.new_tokens)::double precision / NULLIF(x.new_tokens, 0)::double precision AS d) d
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = y.sample_idx
      LEFT JOIN output_diff o ON o.sweep_no = y.sweep_no AND o.cell_no = y.cell_no AND o.sample_idx = y.sample_idx AND o.rep = y.rep AND o.base_sweep_no = b.sweep_no AND o.base_cell_no = b.cell_no AND x.out_sha <> y.out_sha
-     LEFT JOIN floor f ON f.baseline_key = r.baseline_key
+     LEFT JOIN LATERAL ( SELECT (t.stats #>> '{exact,absD95}'::text[])::double precision AS d95
+           FROM ( SELECT DISTINCT ON (c.key) c.sweep_no,
+                    c.cell_no,
+                    c.noise_kind,
+                    c.noise_no
+                   FROM cell c
+                  WHERE c.baseline_key = r.baseline_key AND (c.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND c.compressor = 'none'::text AND c.status = 'done'::text AND c.reused_from IS NULL
+                  ORDER BY c.key, c.finished_at DESC, c.sweep_no DESC) n
+             JOIN cell_stats t ON t.sweep_no = n.sweep_no AND t.cell_no = n.cell_no AND t.task_type = ''::text
+          ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n.noise_kind)), n.noise_no
+         LIMIT 1) f ON true
   WHERE r.workload = 'generate'::text AND not_inert(r.compressor, r.summary) IS NOT FALSE AND x.finish <> 3 AND y.finish <> 3 AND (x.prompt_sha = y.prompt_sha) IS NOT FALSE;
 create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, n, n_undefined, n_missing, n_mismatch, share_gt50, share_longer50, share_longer50_lo, share_longer50_hi, share_shorter50, share_same, share_near, q05, q25, q50, q75, q95, ratio_of_means, geo_ratio, median_ratio, censored_base, censored_comp, noise_longer50, excess_longer50, excess_p, share_gt50_lo, share_gt50_hi, share_shorter50_lo, share_shorter50_hi, q01, q99, iqr, mean_of_ratios, noise_gt50, excess_gt50, excess_gt50_p, noise_shorter50, excess_shorter50, excess_shorter50_p, noise_d95, histogram, median_km, base_median_km) as
- WITH noise AS (
-         SELECT n_1.baseline_key,
-            sum(m_1.n) AS n,
-            sum(m_1.gt50) AS gt50,
-            sum(m_1.longer50) AS longer50,
-            sum(m_1.shorter50) AS shorter50,
-            (array_agg((m_1.exact ->> 'absD95'::text)::double precision ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n_1.noise_kind)), n_1.noise_no))[1] AS d95
-           FROM newest_run n_1
-             JOIN cell_stats t_1 ON t_1.sweep_no = n_1.sweep_no AND t_1.cell_no = n_1.cell_no AND t_1.task_type = ''::text
-             CROSS JOIN LATERAL jsonb_to_record(t_1.stats) m_1(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
-          WHERE (n_1.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND n_1.compressor = 'none'::text
-          GROUP BY n_1.baseline_key
-        )
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -882,11 +884,29 @@ create view kv.length_shift_summary (cell_key, baseline_cell_key, compressor, la
     (t.stats #>> '{own,medianKm}'::text[])::double precision AS median_km,
     (u.stats #>> '{own,medianKm}'::text[])::double precision AS base_median_km
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
      LEFT JOIN cell_stats u ON u.sweep_no = b.sweep_no AND u.cell_no = b.cell_no AND u.task_type = ''::text
-     LEFT JOIN noise n ON n.baseline_key = r.baseline_key
+     LEFT JOIN LATERAL ( SELECT sum((t_1.stats ->> 'n'::text)::integer) AS n,
+            sum((t_1.stats ->> 'gt50'::text)::integer) AS gt50,
+            sum((t_1.stats ->> 'longer50'::text)::integer) AS longer50,
+            sum((t_1.stats ->> 'shorter50'::text)::integer) AS shorter50,
+            (array_agg((t_1.stats #>> '{exact,absD95}'::text[])::double precision ORDER BY (array_position(ARRAY['seed'::text, 'batch'::text, 'backend'::text], n_1.noise_kind)), n_1.noise_no))[1] AS d95
+           FROM ( SELECT DISTINCT ON (c.key) c.sweep_no,
+                    c.cell_no,
+                    c.noise_kind,
+                    c.noise_no
+                   FROM cell c
+                  WHERE c.baseline_key = r.baseline_key AND (c.noise_kind = ANY (ARRAY['seed'::text, 'batch'::text, 'backend'::text])) AND c.compressor = 'none'::text AND c.status = 'done'::text AND c.reused_from IS NULL
+                  ORDER BY c.key, c.finished_at DESC, c.sweep_no DESC) n_1
+             JOIN cell_stats t_1 ON t_1.sweep_no = n_1.sweep_no AND t_1.cell_no = n_1.cell_no AND t_1.task_type = ''::text) n ON true
      LEFT JOIN estimate longer ON longer.sweep_no = r.sweep_no AND longer.cell_no = r.cell_no AND longer.statistic = 'excess_share_longer50'::text
      LEFT JOIN estimate gt ON gt.sweep_no = r.sweep_no AND gt.cell_no = r.cell_no AND gt.statistic = 'excess_share_gt50'::text
      LEFT JOIN estimate shorter ON shorter.sweep_no = r.sweep_no AND shorter.cell_no = r.cell_no AND shorter.statistic = 'excess_share_shorter50'::text
@@ -1085,7 +1105,13 @@ create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, sh
     m.shorter50::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50,
     m."nMissing" AS n_missing
    FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
+     JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON true
      JOIN cell_stats t ON t.sweep_no = r.sweep_no AND t.cell_no = r.cell_no AND t.task_type = ''::text
      CROSS JOIN LATERAL jsonb_to_record(t.stats) m(n integer, "nUndefined" integer, "nMissing" integer, "nMismatch" integer, gt50 integer, "gt50Certain" integer, "gt50Possible" integer, longer50 integer, "longer50Certain" integer, "longer50Possible" integer, shorter50 integer, "shorter50Certain" integer, "shorter50Possible" integer, same integer, near integer, "censoredBase" integer, "censoredComp" integer, "sumBase" double precision, "sumComp" double precision, "sumD" double precision, "sumLogRatio" double precision, "nLogRatio" integer, exact jsonb)
   WHERE r.workload = 'generate'::text AND r.noise_kind IS NOT NULL AND r.compressor = 'none'::text AND m.n IS NOT NULL;
@@ -1191,25 +1217,7 @@ create view kv.samples (cell_key, prompt_key, replicate, seed, prompt_sha, promp
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = s.sample_idx
      LEFT JOIN output t ON t.sha = s.text_sha
      LEFT JOIN output o ON o.sha = s.out_sha;
-create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, metric, variant, n, score, n_pairs, base_score, delta, n_worse, n_better, compressed) as
- WITH scored AS (
-         SELECT r_1.key,
-            s.sample_idx,
-            s.rep,
-            s.metric,
-            s.variant,
-            s.score
-           FROM newest_run r_1
-             JOIN score s USING (sweep_no, cell_no)
-        ), own AS (
-         SELECT scored.key,
-            scored.metric,
-            scored.variant,
-            count(*) AS n,
-            avg(scored.score) AS score
-           FROM scored
-          GROUP BY scored.key, scored.metric, scored.variant
-        )
+create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, batch_size, dataset, metric, variant, n, score, n_pairs, base_score, delta, n_worse, n_better, compressed, noise_kind) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
     r.compressor,
@@ -1225,18 +1233,32 @@ create view kv.score_summary (cell_key, baseline_cell_key, compressor, label, ba
     pair.delta,
     pair.worse AS n_worse,
     pair.better AS n_better,
-    not_inert(r.compressor, r.summary) AS compressed
-   FROM own
-     JOIN newest_run r USING (key)
-     LEFT JOIN newest_run b ON b.key = r.baseline_key AND not_inert(r.compressor, r.summary) IS NOT FALSE
+    not_inert(r.compressor, r.summary) AS compressed,
+    r.noise_kind
+   FROM newest_run r
+     CROSS JOIN LATERAL ( SELECT s.metric,
+            s.variant,
+            count(*) AS n,
+            avg(s.score) AS score
+           FROM score s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no
+          GROUP BY s.metric, s.variant) own
+     LEFT JOIN LATERAL ( SELECT c.sweep_no,
+            c.cell_no,
+            c.key
+           FROM cell c
+          WHERE c.key = r.baseline_key AND c.status = 'done'::text AND c.reused_from IS NULL
+          ORDER BY c.finished_at DESC, c.sweep_no DESC
+         LIMIT 1) b ON not_inert(r.compressor, r.summary) IS NOT FALSE
      LEFT JOIN LATERAL ( SELECT count(*) AS n,
             avg(base.score) AS base,
             avg(comp.score - base.score) AS delta,
             count(*) FILTER (WHERE comp.score < base.score) AS worse,
             count(*) FILTER (WHERE comp.score > base.score) AS better
-           FROM scored comp
-             JOIN scored base USING (sample_idx, rep, metric, variant)
-          WHERE comp.key = r.key AND base.key = b.key AND comp.metric = own.metric AND comp.variant = own.variant) pair ON b.key IS NOT NULL;
+           FROM score comp
+             JOIN score base USING (sample_idx, rep, metric, variant)
+          WHERE comp.sweep_no = r.sweep_no AND comp.cell_no = r.cell_no AND comp.metric = own.metric AND comp.variant = own.variant AND base.sweep_no = b.sweep_no AND base.cell_no = b.cell_no) pair ON b.key IS NOT NULL
+  WHERE r.noise_kind IS NULL OR r.compressor = 'none'::text;
 create view kv.scores (cell_key, prompt_key, replicate, dataset, task_type, metric, variant, scorer_version, score, ref_index, extra) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     p.key AS prompt_key,
@@ -1883,7 +1905,7 @@ comment on column kv.samples.sealed_k is 'entries whose key was quantised, summe
 comment on column kv.samples.sealed_v is 'entries whose value was quantised, summed over layers and kv heads';
 comment on column kv.samples.selections is 'selections that dropped something';
 comment on column kv.samples.first_drop is 'decode step of the first drop, 0 = at the end of prefill; null if none';
-comment on view kv.score_summary is 'One row per (cell, metric): its mean score, and that of its baseline on the same samples. Inert cells are not compared.';
+comment on view kv.score_summary is 'One row per (cell, metric): its mean score, and that of its baseline on the same samples. Inert cells are not compared. Replicates of compressed cells are left out.';
 comment on column kv.score_summary.cell_key is 'key of the cell, hex';
 comment on column kv.score_summary.baseline_cell_key is 'key of its baseline, null if that is not done or the cell is inert';
 comment on column kv.score_summary.compressor is 'method, or methods joined by +';
@@ -1900,6 +1922,7 @@ comment on column kv.score_summary.delta is 'mean of score - score of the baseli
 comment on column kv.score_summary.n_worse is 'pairs with a lower score than the baseline';
 comment on column kv.score_summary.n_better is 'pairs with a higher score than the baseline';
 comment on column kv.score_summary.compressed is 'false: the compressor acted in no sample (inert); null for none';
+comment on column kv.score_summary.noise_kind is 'kind of the noise cell; null for others';
 comment on view kv.scores is 'One row per (sample, metric): answers held against their references. Written by the aggregation of a sweep.';
 comment on column kv.scores.cell_key is 'key of the cell, hex';
 comment on column kv.scores.prompt_key is 'data set and record id of the prompt';

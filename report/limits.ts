@@ -58,12 +58,28 @@ export function limitsOf(model: ReportModel): string[] {
   }
   if (points.some((point) => point.inert))
     out.push('Throughput cells whose compressor did not act are shown without a speed-up.');
+  out.push(...scoreLimits(model));
   out.push(
-    model.scores.length === 0
+    model.scores.length === 0 && model.negatives.length === 0
       ? 'Single prompts are shown by length and time. Whether an answer is right is not judged in this report.'
       : 'Answers are judged only where they have references; single prompts are shown by length and time.',
   );
   return out;
+}
+
+/** What holds of every list of negative samples. */
+function scoreLimits(model: ReportModel): string[] {
+  if (model.negatives.length === 0) return [];
+  const imported = model.negatives.some((setting) => setting.imported);
+  return [
+    'Negative samples: scores of long summaries vary smoothly, so summarisation fills the set, while those of short answers are near 0 or 1 and rarely cross a threshold. Read them by task type.',
+    'Chat template and stop ids move scores more than compressors do (a published qasper baseline went from 27 to about 44 with the template). They belong to the key of a cell, and only cells with the same ones are compared.',
+    ...(imported
+      ? [
+          'Imported scores: the published runs use no chat template and no end-of-turn stop; one run each, so every set is of a single run.',
+        ]
+      : []),
+  ];
 }
 
 /** Which cell compressed nothing, and what tells why: its longest sample beside the parameters that it ran with. */

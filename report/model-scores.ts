@@ -27,7 +27,10 @@ export interface NegativeRow {
   negatives: number;
   /** The same with the roles of the two runs swapped. */
   mirrored: number;
-  /** Negative in every replicate; null without replicates. */
+  /** Uncompressed and compressed runs of each prompt. */
+  baseRuns: number;
+  runs: number;
+  /** Negative whichever runs are compared; null with one uncompressed run. */
   robust: number | null;
   /** Eligible prompts whose baseline repeats itself within theta; null without replicates. */
   stable: number | null;

@@ -1,6 +1,7 @@
 /** Negative samples of a report: sums over data sets, with the words that the design prescribes. Pure. */
 import { signTest } from '../analysis/statistics.ts';
 import { HEADLINE_RULE, HEADLINE_THETA, type NegativeRow, type NegativesSetting } from './model-scores.ts';
+import { isPrimary } from './primary.ts';
 import { minus, percent, plural, pWords, whole } from './words.ts';
 
 /** Rows of one compressor added up; `robust`, `stable` and noise are null where one part does not know them. */
@@ -11,6 +12,9 @@ export interface NegativeSum
   net: number;
   /** Exact two-sided binomial p of negatives against negatives + mirrored at one half. */
   p: number;
+  /** Runs of each prompt on both sides, the fewest of the parts. */
+  baseRuns: number;
+  runs: number;
   robust: number | null;
   stable: number | null;
   noiseNegatives: number | null;
@@ -20,7 +24,8 @@ export interface NegativeSum
 
 type GroupOf = (row: NegativeRow) => string;
 
-export const isWhole = (row: NegativeRow) => row.taskType === '';
+/** A row over all of a cell, of the metric that says how good an answer is. */
+export const isWhole = (row: NegativeRow) => row.taskType === '' && isPrimary(row.metric);
 
 /** Sums of rows by compressor, batch, rule, theta and group, in the order in which they first appear. */
 export function sumNegatives(rows: readonly NegativeRow[], groupOf: GroupOf = () => ''): NegativeSum[] {
@@ -54,6 +59,8 @@ function sumOf(rows: readonly NegativeRow[], group: string): NegativeSum {
     mirrored,
     net: negatives - mirrored,
     p: signTest(negatives, mirrored),
+    baseRuns: Math.min(...rows.map((r) => r.baseRuns)),
+    runs: Math.min(...rows.map((r) => r.runs)),
     robust: known((r) => r.robust),
     stable: known((r) => r.stable),
     noiseNegatives: known((r) => r.noiseNegatives),
@@ -75,7 +82,7 @@ export function headlineSums(setting: NegativesSetting): NegativeSum[] {
 export function breakdown(
   setting: NegativesSetting,
 ): { by: 'task type' | 'data set'; rows: NegativeRow[]; of: GroupOf } | null {
-  const typed = setting.rows.filter((r) => !isWhole(r));
+  const typed = setting.rows.filter((r) => r.taskType !== '' && isPrimary(r.metric));
   if (new Set(typed.map((r) => r.taskType)).size > 1) return { by: 'task type', rows: typed, of: (r) => r.taskType };
   const whole = setting.rows.filter(isWhole);
   if (new Set(whole.map((r) => r.dataset)).size > 1) return { by: 'data set', rows: whole, of: (r) => r.dataset };
@@ -106,8 +113,12 @@ export function negativeWords(sum: NegativeSum): string {
   const single = `${plural(negatives, 'single-run negative')} of ${plural(eligible, 'eligible prompt')} (${percent(negatives / eligible, 1)})`;
   const mirror = `${whole(mirrored)} the other way round: net ${signed(net)}, ${pWords(p)}`;
   const noise = noiseNegatives === null ? '' : `; two uncompressed runs give ${whole(noiseNegatives)}`;
-  const kept = robust === null ? '' : `; ${plural(robust, 'prompt')} negative in every run (robust)`;
+  const kept = robust === null ? '' : `; ${plural(robust, 'robust negative')} over ${runsWords(sum)}`;
   return `${single}, ${mirror}${noise}${kept}. ${verdict(sum)}`;
+}
+
+function runsWords({ baseRuns, runs }: NegativeSum): string {
+  return `${plural(baseRuns, 'uncompressed run')} and ${plural(runs, 'compressed one')}`;
 }
 
 function verdict({ net, p }: NegativeSum): string {

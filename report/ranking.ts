@@ -1,7 +1,8 @@
 /** All compressors of a sweep in one order: what each keeps of the cache, and what that costs. Pure. */
 import type { Interval } from '../analysis/bootstrap.ts';
 import { median } from '../analysis/quantiles.ts';
-import type { MemoryEntry, ReportModel } from './model.ts';
+import type { MemoryEntry, ReportModel, ScoreEntry } from './model.ts';
+import { isPrimary } from './primary.ts';
 
 export interface RankedRow {
   /** From 1; null for the baseline and for what did not act. */
@@ -31,6 +32,19 @@ export interface Ranking {
   rows: RankedRow[];
   by: 'perplexity' | 'score';
   decodeAt: { promptTokens: number; batch: number } | null;
+  /** Data sets that the scores are over: those that every compressor answered, if there is one. */
+  scoredOn: string[];
+}
+
+/** Scores of data sets that all compressors with scores have: a mean over other prompts would compare nothing. */
+function commonScores(model: ReportModel): ScoreEntry[] {
+  const scores = model.scores.filter((row) => isPrimary(row.metric));
+  const key = (row: ScoreEntry) => JSON.stringify([row.model, row.dataset, row.metric]);
+  const compared = scores.filter((row) => !row.isBaseline && !row.inert);
+  const labels = (rows: readonly ScoreEntry[]) => new Set(rows.map((row) => JSON.stringify([row.model, row.label])));
+  const all = (name: string) => labels(compared.filter((row) => row.model === name)).size;
+  const common = scores.filter((row) => labels(compared.filter((r) => key(r) === key(row))).size === all(row.model));
+  return common.length > 0 ? common : scores;
 }
 
 /** Null if the sweep measured neither perplexity nor scores of at least two compressors. */
@@ -39,7 +53,8 @@ export function ranking(model: ReportModel): Ranking | null {
   for (const row of [...model.memory, ...model.perplexities, ...model.scores])
     named.set(`${row.model}\n${row.label}`, { model: row.model, label: row.label, isBaseline: row.isBaseline });
   const decodeAt = commonDecodePoint(model);
-  const rows = [...named.values()].map((name) => rowOf(model, name, decodeAt));
+  const scores = commonScores(model);
+  const rows = [...named.values()].map((name) => rowOf(model, name, decodeAt, scores));
   const compared = rows.filter((row) => !row.isBaseline && !row.inert);
   const by = compared.some((row) => row.ppl !== null) ? 'perplexity' : 'score';
   if (compared.filter((row) => (by === 'perplexity' ? row.ppl : row.score) !== null).length < 2) return null;
@@ -59,6 +74,7 @@ export function ranking(model: ReportModel): Ranking | null {
   return {
     by,
     decodeAt,
+    scoredOn: [...new Set(scores.map((row) => row.dataset))],
     rows: rows.map((row) => {
       if (row.model !== last) at = 0;
       last = row.model;
@@ -69,13 +85,18 @@ export function ranking(model: ReportModel): Ranking | null {
 
 type Name = Pick<RankedRow, 'model' | 'label' | 'isBaseline'>;
 
-function rowOf(model: ReportModel, name: Name, decodeAt: Ranking['decodeAt']): RankedRow {
+function rowOf(
+  model: ReportModel,
+  name: Name,
+  decodeAt: Ranking['decodeAt'],
+  common: readonly ScoreEntry[],
+): RankedRow {
   const own = <Row extends { model: string; label: string }>(rows: readonly Row[]) =>
     rows.filter((row) => row.model === name.model && row.label === name.label);
   const memory = own(model.memory);
   const acted = memory.filter((row) => !row.inert);
   const perplexities = atLeastBatch(own(model.perplexities));
-  const scores = atLeastBatch(own(model.scores));
+  const scores = atLeastBatch(own(common));
   const nTokens = sum(perplexities.map((row) => row.nTokens));
   const nScored = sum(scores.map((row) => row.n));
   const point = decodeAt && decodePoints(model, name.model).find((p) => p.label === name.label && atPoint(p, decodeAt));

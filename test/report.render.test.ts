@@ -136,7 +136,7 @@ test('a prompt is called negative in words only if every run says so', () => {
   const [single, robust] = ['kivi-2', 'kivi-4'].map((label) => lines.find((line) => line.startsWith(label))!);
   expect(single).toMatch(/single-run negatives/);
   expect(single).not.toMatch(/robust/);
-  expect(robust).toMatch(/negative in every run \(robust\)/);
+  expect(robust).toMatch(/robust negatives over 2 uncompressed runs and 2 compressed ones/);
 });
 
 test('shares left open by cut answers show both bounds and ask for a larger limit', async () => {

@@ -106,6 +106,12 @@ test.each([
     9,
     'a data set is a name, or {kind',
   ],
+  [
+    'a limit of a rule that is not chosen',
+    GOOD.replace('max_new_tokens: 16', 'max_new_tokens: 16\n      truncate_at: 3500'),
+    12,
+    '3500: is a limit of truncate: middle_retok alone',
+  ],
   ['too many replicates of compressed cells', `${GOOD}compressor_replicates: 11\n`, 14, '10'],
   ['a name with a slash', GOOD.replace('name: s', 'name: a/b'), 1, 'letters, digits'],
 ])('%s is refused with its line', (_name, text, line, says) => {

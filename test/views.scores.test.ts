@@ -274,6 +274,7 @@ test('every documented statement runs', async () => {
   expect(statements.length).toBeGreaterThanOrEqual(4);
   const counts = [];
   for (const text of statements) counts.push((await query(database.db, text)).length);
-  // No trace in this sweep; one sample with budgets; one inert cell; three cells with scores.
-  expect(counts).toEqual([0, 1, 1, 3]);
+  // No trace in this sweep; one sample with budgets; one inert cell; three cells with scores. Then come negatives and
+  // lengths, whose answers have tests of their own.
+  expect(counts.slice(0, 4)).toEqual([0, 1, 1, 3]);
 });

@@ -61,6 +61,8 @@ export type EngineWorkload =
         chat: boolean;
         date?: string;
         truncate: 'none' | 'middle' | 'middle_retok';
+        /** Of `middle_retok`: ids of a text above which half of so many is kept from either end. Absent = the context. */
+        truncate_at?: number;
         stop_ids: number[];
         stop_strings: string[];
         trace: ('kept' | 'times')[];

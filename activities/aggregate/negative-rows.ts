@@ -1,5 +1,6 @@
 /** Writes what the negatives stage computed: many cells a statement, arrays as their literals. */
 import { type Db, query } from '../database.ts';
+import { LOCK_CELLS } from '../ledger/stages.ts';
 import type { RunRef } from '../ledger.ts';
 import type { Judged } from './negative-judge.ts';
 
@@ -63,6 +64,10 @@ export async function replaceNegatives(
 ): Promise<void> {
   const refs = [runs.map((run) => run.sweepNo), runs.map((run) => run.cellNo)];
   await db.transaction().execute(async (trx) => {
+    // Asynchronous commit: whatever is lost in a crash is computed again.
+    await query(trx, 'set local synchronous_commit = off');
+    // A second aggregation at once waits here, and then sees and replaces what the first one wrote.
+    await query(trx, LOCK_CELLS, refs);
     for (const table of ['negative_summary', 'negative_set']) {
       await query(
         trx,
@@ -77,7 +82,6 @@ export async function replaceNegatives(
   });
 }
 
-// A second aggregation at once may have inserted between our delete and our insert: its rows are the same as ours.
 async function insertSummaries(db: Db, version: string, judged: readonly Judged[]): Promise<void> {
   const rows = judged.flatMap((cell) => cell.parts.map((part) => ({ cell, part })));
   await query(
@@ -92,8 +96,7 @@ async function insertSummaries(db: Db, version: string, judged: readonly Judged[
                    $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
                    $18::text[], $19::text[])
             as u (sweep_no, cell_no, metric, variant, task_type, base_sweep_no, base_cell_no, twin_sweeps, twin_cells, n,
-                  eligible, negatives, mirrored, stable, robust, noise, mean_base, mean_score, p)
-         on conflict do nothing`,
+                  eligible, negatives, mirrored, stable, robust, noise, mean_base, mean_score, p)`,
     [
       rows.map(({ cell }) => cell.run.sweepNo),
       rows.map(({ cell }) => cell.run.cellNo),
@@ -126,8 +129,7 @@ async function insertSets(db: Db, judged: readonly Judged[]): Promise<void> {
      select u.sweep_no, u.cell_no, u.metric, u.variant, u.sample_idx::int[], u.rep::smallint[],
             u.levels::int[], u.robust::int[]
        from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-            as u (sweep_no, cell_no, metric, variant, sample_idx, rep, levels, robust)
-         on conflict do nothing`,
+            as u (sweep_no, cell_no, metric, variant, sample_idx, rep, levels, robust)`,
     [
       judged.map((cell) => cell.run.sweepNo),
       judged.map((cell) => cell.run.cellNo),

@@ -193,6 +193,9 @@ pub struct Generate {
     /// What happens to prompts that are too long.
     #[serde(default)]
     pub truncate: Truncate,
+    /// Of `middle_retok`: a text of more ids keeps half of so many from either end, whatever its answer may take.
+    /// Without it the context is the limit, and the answer's cap is taken off before halving.
+    pub truncate_at: Option<usize>,
     /// End ids beside the model's.
     #[serde(default)]
     pub stop_ids: Vec<u32>,
@@ -489,6 +492,12 @@ impl Cell {
                 }
                 if w.stop_strings.iter().any(String::is_empty) {
                     return bad("a stop string is empty; leave it out".into());
+                }
+                if w.truncate_at.is_some() && w.truncate != Truncate::MiddleRetok {
+                    return bad("truncate_at is a limit of truncate middle_retok alone; leave it out".into());
+                }
+                if w.truncate_at.is_some_and(|ids| ids < 2) {
+                    return bad("truncate_at is below 2 ids; a text has to keep both ends".into());
                 }
                 w.sampling.check()?;
             }

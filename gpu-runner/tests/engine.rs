@@ -132,9 +132,27 @@ fn a_long_text_is_cut_in_its_middle_and_keeps_both_ends() {
         std::slice::from_ref(&sample),
     );
     assert_eq!(one(&events)["error"]["kind"], "prompt_too_long");
-    let events = engine.run(workload(json!({"truncate": "middle_retok"})), &[sample]);
+    let retok = |more: Value| {
+        let mut cell = json!({"truncate": "middle_retok"});
+        cell.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        workload(cell)
+    };
+    let events = engine.run(retok(json!({})), std::slice::from_ref(&sample));
     // Without a template: 512 - 24 = 488, half of it from either end.
     assert_eq!(one(&events)["n_prompt"], 488);
+    // With a limit of its own the answer's cap is not taken off: 300 ids, half of them from either end.
+    let events = engine.run(retok(json!({"truncate_at": 300})), std::slice::from_ref(&sample));
+    assert_eq!(one(&events)["n_prompt"], 300);
+    assert_eq!(one(&events)["truncated"], true);
+    // An odd limit is halved downwards, and a text within the limit stays whole.
+    let events = engine.run(retok(json!({"truncate_at": 301})), std::slice::from_ref(&sample));
+    assert_eq!(one(&events)["n_prompt"], 300);
+    let short = json!({"sample": "short", "prompt": &text[..300]});
+    let events = engine.run(retok(json!({"truncate_at": 300})), &[short]);
+    assert_eq!(
+        (one(&events)["n_prompt"].clone(), one(&events)["truncated"].clone()),
+        (json!(300), json!(false))
+    );
 }
 
 #[test]

@@ -174,6 +174,12 @@ fn wrong_requests_are_told_apart_and_the_engine_goes_on() {
             "bad_request",
             "greedy takes no other parameter",
         ),
+        (
+            r#"{"op":"cell","cell":"m","compressor":"none","batch":1,"workload":{"generate":{"max_new_tokens":4,"truncate_at":99}}}"#
+                .to_owned(),
+            "bad_request",
+            "a limit of truncate middle_retok alone",
+        ),
     ];
     for (line, kind, text) in cases {
         served.line(line.as_bytes());

@@ -1,5 +1,6 @@
 import { latencySummary as before } from '../000005/latency.ts';
 import type { View } from '../000005/view.ts';
+import { newestRun } from './lengths.ts';
 
 export const latencySummary: View = {
   ...before,
@@ -14,7 +15,7 @@ export const latencySummary: View = {
            m.slower::float8 / m."nTimed", m.paradox::float8 / m."nTimed",
            (m.exact ->> 'ratioP50')::float8, (m.exact ->> 'ratioP95')::float8
       from newest_run r
-      join newest_run b on b.key = r.baseline_key
+      join ${newestRun('r.baseline_key')} b on true
       join cell_stats t on t.sweep_no = r.sweep_no and t.cell_no = r.cell_no and t.task_type = ''
      cross join lateral jsonb_to_record(t.stats) as m (
              "nTimed" int, "prefillBaseMs" float8, "prefillCompMs" float8, "decodeBaseMs" float8, "decodeCompMs" float8,

@@ -5,6 +5,23 @@ import {
 } from '../000005/lengths.ts';
 import type { View } from '../000005/view.ts';
 
+/**
+ * The newest done run of a key, looked up by its index. A join to `newest_run` would compute that view for all cells, and
+ * the planner, which takes it for one row, would do so again and again.
+ */
+export const newestRun = (key: string) => `lateral (
+           select c.sweep_no, c.cell_no, c.key from cell c
+            where c.key = ${key} and c.status = 'done' and c.reused_from is null
+            order by c.finished_at desc, c.sweep_no desc limit 1)`;
+
+/** Newest runs `n` of the noise cells of `r`, with their stored summaries `t`. */
+const NOISE_CELLS = `(
+                  select distinct on (c.key) c.sweep_no, c.cell_no, c.noise_kind, c.noise_no from cell c
+                   where c.baseline_key = r.baseline_key and c.noise_kind in ('seed', 'batch', 'backend') and c.compressor = 'none'
+                     and c.status = 'done' and c.reused_from is null
+                   order by c.key, c.finished_at desc, c.sweep_no desc) n
+             join cell_stats t on t.sweep_no = n.sweep_no and t.cell_no = n.cell_no and t.task_type = ''`;
+
 /** A noise cell is an uncompressed one with one thing changed; a compressed cell with a noise kind is a replicate. */
 export const lengthShift: View = {
   ...shiftBefore,
@@ -15,13 +32,6 @@ export const lengthShift: View = {
     first_diff: 'length of the common prefix in tokens; null if identical, or not aggregated yet',
   },
   text: `
-    with floor as (
-      select distinct on (n.baseline_key) n.baseline_key, (t.stats #>> '{exact,absD95}')::float8 as d95
-        from newest_run n
-        join cell_stats t on t.sweep_no = n.sweep_no and t.cell_no = n.cell_no and t.task_type = ''
-       where n.noise_kind in ('seed', 'batch', 'backend') and n.compressor = 'none'
-       order by n.baseline_key, array_position(array['seed', 'batch', 'backend'], n.noise_kind), n.noise_no
-    )
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.noise_kind, r.dataset, p.task_type, p.key, y.rep::int,
            x.new_tokens, y.new_tokens, d.d,
            case when y.finish in (1, 2) and d.d is not null then '-infinity' else d.d end,
@@ -31,14 +41,17 @@ export const lengthShift: View = {
            x.out_sha is not distinct from y.out_sha, o.first_diff, coalesce(o.stop_missed, false), coalesce(o.stop_early, false),
            case when r.noise_kind is null then abs(d.d) > f.d95 end
       from newest_run r
-      join newest_run b on b.key = r.baseline_key
+      join ${newestRun('r.baseline_key')} b on true
       join sample y on y.sweep_no = r.sweep_no and y.cell_no = r.cell_no
       join sample x on x.sweep_no = b.sweep_no and x.cell_no = b.cell_no and x.sample_idx = y.sample_idx and x.rep = y.rep
      cross join lateral (select (x.new_tokens - y.new_tokens)::float8 / nullif(x.new_tokens, 0) as d) d
       join prompt p on p.prompt_set = r.prompt_set and p.idx = y.sample_idx
       left join output_diff o on o.sweep_no = y.sweep_no and o.cell_no = y.cell_no and o.sample_idx = y.sample_idx and o.rep = y.rep
                              and o.base_sweep_no = b.sweep_no and o.base_cell_no = b.cell_no and x.out_sha <> y.out_sha
-      left join floor f on f.baseline_key = r.baseline_key
+      left join lateral (
+           select (t.stats #>> '{exact,absD95}')::float8 as d95
+             from ${NOISE_CELLS}
+            order by array_position(array['seed', 'batch', 'backend'], n.noise_kind), n.noise_no limit 1) f on true
      where r.workload = 'generate' and not_inert(r.compressor, r.summary) is not false
        and x.finish <> 3 and y.finish <> 3 and (x.prompt_sha = y.prompt_sha) is not false`,
 };
@@ -78,16 +91,6 @@ export const lengthShiftSummary: View = {
     base_median_km: 'the same of the uncompressed answers',
   },
   text: `
-    with noise as (
-      select n.baseline_key, sum(m.n) as n, sum(m.gt50) as gt50, sum(m.longer50) as longer50, sum(m.shorter50) as shorter50,
-             (array_agg((m.exact ->> 'absD95')::float8
-                        order by array_position(array['seed', 'batch', 'backend'], n.noise_kind), n.noise_no))[1] as d95
-        from newest_run n
-        join cell_stats t on t.sweep_no = n.sweep_no and t.cell_no = n.cell_no and t.task_type = ''
-       cross join lateral ${SUMMARY}
-       where n.noise_kind in ('seed', 'batch', 'backend') and n.compressor = 'none'
-       group by n.baseline_key
-    )
     select encode(r.key, 'hex'), encode(b.key, 'hex'), r.compressor, r.label, r.batch, r.dataset, m.n, m."nUndefined", m."nMissing",
            m."nMismatch", ${share('gt50')}, ${share('longer50')}, ${share('"longer50Certain"')}, ${share('"longer50Possible"')},
            ${share('shorter50')}, ${share('same')}, ${share('near')}, ${quantile(1)}, ${quantile(2)}, ${quantile(3)}, ${quantile(4)},
@@ -101,11 +104,16 @@ export const lengthShiftSummary: View = {
            array(select v::int from jsonb_array_elements_text(t.stats -> 'histogram') as v),
            (t.stats #>> '{own,medianKm}')::float8, (u.stats #>> '{own,medianKm}')::float8
       from newest_run r
-      join newest_run b on b.key = r.baseline_key
+      join ${newestRun('r.baseline_key')} b on true
       join cell_stats t on t.sweep_no = r.sweep_no and t.cell_no = r.cell_no and t.task_type = ''
      cross join lateral ${SUMMARY}
       left join cell_stats u on u.sweep_no = b.sweep_no and u.cell_no = b.cell_no and u.task_type = ''
-      left join noise n on n.baseline_key = r.baseline_key
+      left join lateral (
+           select sum((t.stats ->> 'n')::int) as n, sum((t.stats ->> 'gt50')::int) as gt50,
+                  sum((t.stats ->> 'longer50')::int) as longer50, sum((t.stats ->> 'shorter50')::int) as shorter50,
+                  (array_agg((t.stats #>> '{exact,absD95}')::float8
+                             order by array_position(array['seed', 'batch', 'backend'], n.noise_kind), n.noise_no))[1] as d95
+             from ${NOISE_CELLS}) n on true
       left join estimate longer on longer.sweep_no = r.sweep_no and longer.cell_no = r.cell_no and longer.statistic = 'excess_share_longer50'
       left join estimate gt on gt.sweep_no = r.sweep_no and gt.cell_no = r.cell_no and gt.statistic = 'excess_share_gt50'
       left join estimate shorter on shorter.sweep_no = r.sweep_no and shorter.cell_no = r.cell_no and shorter.statistic = 'excess_share_shorter50'
@@ -120,7 +128,7 @@ export const noiseFloor: View = {
     select encode(b.key, 'hex'), encode(r.key, 'hex'), r.noise_kind, m.n, ${share('same')}, (m.exact ->> 'absD95')::float8,
            ${share('gt50')}, ${share('longer50')}, ${share('shorter50')}, m."nMissing"
       from newest_run r
-      join newest_run b on b.key = r.baseline_key
+      join ${newestRun('r.baseline_key')} b on true
       join cell_stats t on t.sweep_no = r.sweep_no and t.cell_no = r.cell_no and t.task_type = ''
      cross join lateral ${SUMMARY}
      where r.workload = 'generate' and r.noise_kind is not null and r.compressor = 'none' and m.n is not null`,

@@ -32,6 +32,8 @@ export async function tablesUp(db: Kysely<unknown>): Promise<void> {
   await sql`alter table score add column extra jsonb`.execute(db);
   // Summaries have another shape now. All that is stored here can be computed again, and is when next asked for.
   await sql`truncate cell_stats, estimate`.execute(db);
+  // Noise cells are looked up by the baseline that they are held against.
+  await sql`create index cell_noise on cell (baseline_key) where noise_kind is not null`.execute(db);
   // A summary is about 2 kB: kept as it is in its row, or every column of a view would unpack it again.
   await sql`alter table cell_stats set (toast_tuple_target = 8160)`.execute(db);
 }
@@ -39,6 +41,7 @@ export async function tablesUp(db: Kysely<unknown>): Promise<void> {
 export async function tablesDown(db: Kysely<unknown>): Promise<void> {
   await sql`truncate cell_stats, estimate`.execute(db);
   await sql`alter table cell_stats reset (toast_tuple_target)`.execute(db);
+  await sql`drop index cell_noise`.execute(db);
   await sql`alter table score drop column extra`.execute(db);
   await sql`drop table cell_stage, output_diff`.execute(db);
   await sql`

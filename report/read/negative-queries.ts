@@ -15,6 +15,8 @@ export interface NegativeLine {
   eligible: number;
   negatives: number;
   mirrored: number;
+  base_runs: number;
+  runs: number;
   robust: number | null;
   stable: number | null;
   noise_negatives: number | null;
@@ -28,7 +30,7 @@ export async function negativeLines(db: Db, keys: readonly string[], all: boolea
   return await query(
     db,
     `select cell_key, label, dataset, task_type, metric, variant, rule, theta, n, eligible, negatives, mirrored, robust, stable,
-            noise_negatives, threshold, mean_base, mean_score
+            noise_negatives, threshold, mean_base, mean_score, base_runs, runs
        from kv.negatives_summary
       where cell_key = any($1) and noise_kind is null
         and ($2 or (rule = 'default' and (task_type = '' or theta = 0.1)))

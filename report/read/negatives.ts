@@ -40,6 +40,8 @@ export async function readNegatives(db: Db, lines: readonly CellLine[]): Promise
       eligible: row.eligible,
       negatives: row.negatives,
       mirrored: row.mirrored,
+      baseRuns: row.base_runs,
+      runs: row.runs,
       robust: row.robust,
       stable: row.stable,
       noiseNegatives: row.noise_negatives,

@@ -7,7 +7,7 @@ import { byCell, groupBy, keysOf } from './rows.ts';
 
 export async function readThroughputs(db: Db, lines: readonly CellLine[]): Promise<ThroughputSetting[]> {
   const rates = byCell(await rateLines(db, keysOf(lines)));
-  const points = lines.flatMap((line) => (rates.get(line.cell_key) ?? []).map((rate) => ({ line, rate })));
+  const points = inOrder(lines).flatMap((line) => (rates.get(line.cell_key) ?? []).map((rate) => ({ line, rate })));
   const settings = groupBy(points, ({ line, rate }) =>
     JSON.stringify([line.model_sha, line.backend, line.device, rate.prompt_tokens, rate.new_tokens]),
   );
@@ -22,6 +22,16 @@ export async function readThroughputs(db: Db, lines: readonly CellLine[]): Promi
       points: setting.map(pointOf),
     };
   });
+}
+
+/** Points run in a shuffled order; they are told by name, the baseline first. */
+function inOrder(lines: readonly CellLine[]): CellLine[] {
+  return [...lines].sort(
+    (a, b) =>
+      Number(b.is_baseline) - Number(a.is_baseline) ||
+      a.label.localeCompare(b.label, 'en', { numeric: true }) ||
+      (a.batch_size ?? 0) - (b.batch_size ?? 0),
+  );
 }
 
 function pointOf({ line, rate }: { line: CellLine; rate: RateLine }): ThroughputPoint {

@@ -18,7 +18,7 @@ const labelled = { label: (e: LengthEntry) => e.label };
 
 /** Value, then its interval in a line of its own. */
 export function withInterval(value: string, e: Estimated | undefined, show: (x: number) => string): Markup {
-  return html`${value}${e && html`<span class="ci">${show(e.lo)} to ${show(e.hi)}${e.wilson && ' (Wilson)'}</span>`}`;
+  return html`${value}${e && html`<span class="ci">${show(e.lo)} to ${show(e.hi)}${e.wilson && ', Wilson'}</span>`}`;
 }
 
 /** Where cut answers leave a share open: its least and greatest value. */

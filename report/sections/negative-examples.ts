@@ -13,7 +13,7 @@ export function examplesPart(setting: NegativesSetting, colors: Colors): Markup 
   if (examples.length === 0) return html``;
   const robust = examples.every((e) => e.robust === true);
   const lead = robust
-    ? 'Prompts that are negative in every run, those that lost most first.'
+    ? 'Robust negatives: they lose whichever runs are compared. Those that lost most come first.'
     : 'Prompts that lost most in a single run, those that are robust first. Where it does not say robust, another run may answer otherwise.';
   return html`<h3>Examples${setting.imported ? ', by score' : ''}</h3>${note(lead)}${examples.map((e) => examplePart(e, colors))}`;
 }

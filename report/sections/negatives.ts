@@ -75,10 +75,9 @@ export function runsWords(sums: readonly NegativeSum[]): Markup {
   const [robust, single] = [sums.filter((s) => s.robust !== null), sums.filter((s) => s.robust === null)];
   if (sums.length === 0) return html``;
   const parts = [
-    single.length > 0 &&
-      'Without replicates of the compressed run no prompt is called negative here, only the sets of a single run.',
+    single.length > 0 && 'With one uncompressed run no prompt is called negative here, only the set of a single run.',
     robust.length > 0 &&
-      'Robust: the baseline repeats itself within theta, and even the best of the compressed runs stays below the worst of the baseline’s.',
+      'Robust: the uncompressed runs agree within theta, and the best compressed run still loses theta of the worst uncompressed one.',
     sums.every((s) => s.noiseNegatives === null) &&
       'Negatives between two uncompressed runs were not measured: there is no noise cell.',
   ].filter((part) => part !== false);
@@ -105,7 +104,7 @@ function columnsOf(sums: readonly NegativeSum[], colors: Colors) {
       hint: 'negatives between two uncompressed runs',
       cell: (s: NegativeSum) => count(s.noiseNegatives),
     },
-    { head: 'robust', hint: 'negative in every replicate', cell: (s: NegativeSum) => count(s.robust) },
+    { head: 'robust', hint: 'negative whichever runs are compared', cell: (s: NegativeSum) => count(s.robust) },
   ];
 }
 

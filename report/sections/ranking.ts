@@ -3,7 +3,7 @@ import { type Colors, swatch } from '../marks.ts';
 import { html, type Markup, type Table, table } from '../markup.ts';
 import type { ReportModel } from '../model.ts';
 import { type RankedRow, type Ranking, ranking } from '../ranking.ts';
-import { figure, fixed, minus, percent, ratio } from '../words.ts';
+import { figure, fixed, list, minus, percent, ratio } from '../words.ts';
 
 /** Columns as text, for every form of the report: head, a hint, and the cell. */
 export interface RankColumn {
@@ -38,8 +38,8 @@ export function rankColumns(found: Ranking): RankColumn[] {
         orDash(r.delta, (d) => `${minus(fixed(d.value, 3))} (${minus(fixed(d.lo, 3))} to ${minus(fixed(d.hi, 3))})`),
     },
     {
-      head: 'needles',
-      hint: 'mean score of answers that have a reference',
+      head: 'score',
+      hint: found.scoredOn.length > 0 ? `mean over answers with a reference: ${list(found.scoredOn)}` : 'not measured',
       cell: (r) => orDash(r.score, (v) => `${percent(v)} of ${r.nScored}`),
     },
     {

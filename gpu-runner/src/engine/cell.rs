@@ -82,7 +82,8 @@ fn run_generate(
     host: &Host<'_>,
     totals: &mut Totals,
 ) -> Result<Outcome> {
-    let rules = prompt::Rules::new(loaded, workload.chat, workload.date.as_deref(), workload.truncate)?;
+    let rules = prompt::Rules::new(loaded, workload.chat, workload.date.as_deref(), workload.truncate)?
+        .truncate_at(workload.truncate_at);
     if !workload.stop_strings.is_empty() {
         rules.tokenizer()?;
     }

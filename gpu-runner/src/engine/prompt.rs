@@ -23,6 +23,7 @@ pub struct Rules<'a> {
     /// Prompts become user messages of this template. A template that does not compile fails sample by sample.
     chat: Option<std::result::Result<Chat, String>>,
     truncate: Truncate,
+    truncate_at: Option<usize>,
     /// Most tokens of prompt and answer.
     pub context: usize,
     vocab: usize,
@@ -53,9 +54,17 @@ impl<'a> Rules<'a> {
             tokenizer,
             chat,
             truncate,
+            truncate_at: None,
             context: loaded.config.context,
             vocab: loaded.config.vocab,
         })
+    }
+
+    /// With the limit of `middle_retok` in ids of the text.
+    #[must_use]
+    pub fn truncate_at(mut self, ids: Option<usize>) -> Rules<'a> {
+        self.truncate_at = ids;
+        self
     }
 
     /// The tokenizer, for text.
@@ -189,8 +198,10 @@ impl<'a> Rules<'a> {
             Truncate::MiddleRetok => {
                 let tokenizer = self.tokenizer()?;
                 let ids = tokenizer.encode_plain(text)?;
-                let half = limit / 2;
-                if ids.len() <= self.context || half == 0 {
+                let (most, half) = self
+                    .truncate_at
+                    .map_or((self.context, limit / 2), |most| (most, most / 2));
+                if ids.len() <= most || half == 0 {
                     return Ok(whole);
                 }
                 let cut = tokenizer.decode(&ids[..half]) + &tokenizer.decode(&ids[ids.len() - half..]);
