@@ -28,7 +28,7 @@ export interface AnswerBlock {
 }
 
 export function threeAnswers(model: ReportModel): AnswerBlock[] {
-  return [
+  const blocks = [
     {
       question: 'Throughput: how much faster are prefill and decode?',
       lines: speedLines(model.throughputs),
@@ -39,7 +39,10 @@ export function threeAnswers(model: ReportModel): AnswerBlock[] {
       question: 'Single prompts: where does it show?',
       lines: [...model.negatives.flatMap(negativeLines), ...model.generations.flatMap(storyLines)],
     },
-  ].map((block) =>
+  ];
+  // scores from files have neither times nor lengths: those questions were not asked
+  if (model.negatives.length > 0 && model.generations.length + model.throughputs.length === 0) return blocks.slice(2);
+  return blocks.map((block) =>
     block.lines.length > 0 ? block : { question: block.question, lines: ['Not measured in this sweep.'] },
   );
 }

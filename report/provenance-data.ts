@@ -59,10 +59,8 @@ function templateFacts(meta: JsonObject): Fact[] {
 /** Engines that really ran the cells; cells taken from other sweeps may have been run by an earlier one. */
 function engines(cells: readonly CellLine[]): Fact[] {
   const ran = cells.map((c) => [c.engine, c.build && `build ${c.build}`, c.numerics && `numerics ${c.numerics}`]);
-  return unique(ran.map((parts) => parts.filter((p) => p !== null && p !== '').join(', '))).map((value) => [
-    'ran by engine',
-    value,
-  ]);
+  const told = ran.map((parts) => parts.filter((p) => p !== null && p !== '').join(', ')).filter((text) => text !== '');
+  return unique(told).map((value) => ['ran by engine', value]);
 }
 
 function hosts(cells: readonly CellLine[]): Provenance['hosts'] {
