@@ -401,6 +401,7 @@ create table sample_small partition of sample DEFAULT;
 CREATE INDEX cell_by_group ON public.cell USING btree (sweep_no, group_no);
 CREATE INDEX cell_done ON public.cell USING btree (key) WHERE ((status = 'done'::text) AND (reused_from IS NULL));
 CREATE INDEX cell_error_of_cell ON public.cell_error USING btree (sweep_no, cell_no);
+CREATE INDEX cell_hex ON public.cell USING btree (encode(key, 'hex'::text));
 CREATE INDEX cell_noise ON public.cell USING btree (baseline_key) WHERE (noise_kind IS NOT NULL);
 CREATE INDEX cell_open ON public.cell USING btree (sweep_no, group_no) WHERE (status = ANY (ARRAY['pending'::text, 'leased'::text, 'lost'::text]));
 CREATE INDEX cell_replicates ON public.cell USING btree (replicate_of) WHERE (replicate_of IS NOT NULL);
@@ -947,11 +948,12 @@ create view kv.negative_pairs (cell_key, baseline_cell_key, compressor, label, b
             WHEN k.base_mean IS NOT NULL THEN t.robust_mean
             ELSE NULL::double precision
         END AS robust_mean
-   FROM newest_run r
-     JOIN newest_run b ON b.key = r.baseline_key
-     JOIN score c ON c.sweep_no = r.sweep_no AND c.cell_no = r.cell_no
-     JOIN score x ON x.sweep_no = b.sweep_no AND x.cell_no = b.cell_no AND x.sample_idx = c.sample_idx AND x.rep = c.rep AND x.metric = c.metric AND x.variant = c.variant
-     JOIN negative_threshold t ON t.sweep_no = b.sweep_no AND t.cell_no = b.cell_no AND t.metric = c.metric AND t.variant = c.variant
+   FROM negative_summary n
+     JOIN cell r ON r.sweep_no = n.sweep_no AND r.cell_no = n.cell_no
+     JOIN cell b ON b.sweep_no = n.base_sweep_no AND b.cell_no = n.base_cell_no
+     JOIN negative_threshold t ON t.sweep_no = n.base_sweep_no AND t.cell_no = n.base_cell_no AND t.metric = n.metric AND t.variant = n.variant
+     JOIN score c ON c.sweep_no = n.sweep_no AND c.cell_no = n.cell_no AND c.metric = n.metric AND c.variant = n.variant
+     JOIN score x ON x.sweep_no = n.base_sweep_no AND x.cell_no = n.base_cell_no AND x.sample_idx = c.sample_idx AND x.rep = c.rep AND x.metric = n.metric AND x.variant = n.variant
      JOIN prompt p ON p.prompt_set = r.prompt_set AND p.idx = c.sample_idx
      LEFT JOIN LATERAL ( SELECT min(s.score) AS base_min,
             max(s.score) AS base_max,
@@ -959,11 +961,12 @@ create view kv.negative_pairs (cell_key, baseline_cell_key, compressor, label, b
            FROM UNNEST(t.sweep_no || t.rep_sweeps, t.cell_no || t.rep_cells) WITH ORDINALITY u(sweep_no, cell_no, no)
              JOIN score s ON s.sweep_no = u.sweep_no AND s.cell_no = u.cell_no AND s.sample_idx = c.sample_idx AND s.metric = c.metric AND s.variant = c.variant
          HAVING count(*) >= 2) k ON t.robust_median IS NOT NULL AND r.noise_kind IS NULL
-     LEFT JOIN negative_summary n ON n.sweep_no = r.sweep_no AND n.cell_no = r.cell_no AND n.metric = c.metric AND n.variant = c.variant AND n.task_type = ''::text
      LEFT JOIN LATERAL ( SELECT max(s.score) AS score_max
            FROM UNNEST(r.sweep_no || n.twin_sweeps, r.cell_no || n.twin_cells) u(sweep_no, cell_no)
              JOIN score s ON s.sweep_no = u.sweep_no AND s.cell_no = u.cell_no AND s.sample_idx = c.sample_idx AND s.metric = c.metric AND s.variant = c.variant) v ON k.base_mean IS NOT NULL
-  WHERE not_inert(r.compressor, r.summary) IS NOT FALSE AND r.replicate_of IS NULL AND r.baseline_key IS NOT NULL;
+  WHERE n.task_type = ''::text AND r.status = 'done'::text AND r.reused_from IS NULL AND r.replicate_of IS NULL AND not_inert(r.compressor, r.summary) IS NOT FALSE AND NOT (EXISTS ( SELECT
+           FROM cell z
+          WHERE z.key = r.key AND z.status = 'done'::text AND z.reused_from IS NULL AND ((ROW(z.finished_at, z.sweep_no) > ROW(r.finished_at, r.sweep_no)))));
 create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, batch_size, noise_kind, dataset, task_type, prompt_key, replicate, metric, variant, rule, base_score, score, negative_to, mirrored_to, robust_at) as
  SELECT encode(r.key, 'hex'::text) AS cell_key,
     encode(b.key, 'hex'::text) AS baseline_cell_key,
@@ -989,8 +992,8 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
               ORDER BY q.t)
             ELSE NULL::double precision[]
         END AS robust_at
-   FROM newest_run r
-     JOIN negative_set n USING (sweep_no, cell_no)
+   FROM negative_set n
+     JOIN cell r ON r.sweep_no = n.sweep_no AND r.cell_no = n.cell_no
      JOIN negative_summary m ON m.sweep_no = n.sweep_no AND m.cell_no = n.cell_no AND m.metric = n.metric AND m.variant = n.variant AND m.task_type = ''::text
      JOIN cell b ON b.sweep_no = m.base_sweep_no AND b.cell_no = m.base_cell_no
      CROSS JOIN LATERAL UNNEST(n.sample_idx, n.rep, n.levels, n.robust) s(sample_idx, rep, levels, robust)
@@ -1001,7 +1004,9 @@ create view kv.negative_sets (cell_key, baseline_cell_key, compressor, label, ba
      CROSS JOIN LATERAL ( SELECT (s.levels >> (4 * (g.no - 1))) & 15 AS down,
             (s.levels >> (4 * (g.no + 2))) & 15 AS up,
             (COALESCE(s.robust, 0) >> (8 * (g.no - 1))) & 255 AS robust) l
-  WHERE (l.down > 0 OR l.up > 0 OR l.robust > 0) AND not_inert(r.compressor, r.summary) IS NOT FALSE AND r.replicate_of IS NULL;
+  WHERE (l.down > 0 OR l.up > 0 OR l.robust > 0) AND r.status = 'done'::text AND r.reused_from IS NULL AND r.replicate_of IS NULL AND not_inert(r.compressor, r.summary) IS NOT FALSE AND NOT (EXISTS ( SELECT
+           FROM cell z
+          WHERE z.key = r.key AND z.status = 'done'::text AND z.reused_from IS NULL AND ((ROW(z.finished_at, z.sweep_no) > ROW(r.finished_at, r.sweep_no)))));
 create view kv.negatives (cell_key, baseline_cell_key, compressor, label, batch_size, noise_kind, dataset, task_type, prompt_key, replicate, metric, variant, theta, rule, base_score, score, threshold, eligible, negative, mirrored, stable, robust_negative, weight) as
  SELECT p.cell_key,
     p.baseline_cell_key,
@@ -1078,8 +1083,8 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
     n.mean_score[g.at] AS mean_score,
     1 + cardinality(t.rep_cells) AS base_runs,
     1 + cardinality(n.twin_cells) AS runs
-   FROM newest_run r
-     JOIN negative_summary n USING (sweep_no, cell_no)
+   FROM negative_summary n
+     JOIN cell r ON r.sweep_no = n.sweep_no AND r.cell_no = n.cell_no
      JOIN cell b ON b.sweep_no = n.base_sweep_no AND b.cell_no = n.base_cell_no
      JOIN negative_threshold t ON t.sweep_no = n.base_sweep_no AND t.cell_no = n.base_cell_no AND t.metric = n.metric AND t.variant = n.variant
      CROSS JOIN LATERAL ( SELECT rules.rule,
@@ -1092,8 +1097,10 @@ create view kv.negatives_summary (cell_key, baseline_cell_key, compressor, label
                 END AS weight
            FROM ( VALUES (1,1), (2,2), (3,3), (4,2)) rules(rule, counted),
             generate_series(1, 8) theta(theta)) g
-  WHERE not_inert(r.compressor, r.summary) IS NOT FALSE AND r.replicate_of IS NULL;
-create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing) as
+  WHERE r.status = 'done'::text AND r.reused_from IS NULL AND r.replicate_of IS NULL AND not_inert(r.compressor, r.summary) IS NOT FALSE AND NOT (EXISTS ( SELECT
+           FROM cell z
+          WHERE z.key = r.key AND z.status = 'done'::text AND z.reused_from IS NULL AND ((ROW(z.finished_at, z.sweep_no) > ROW(r.finished_at, r.sweep_no)))));
+create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, share_same, noise_d95, share_gt50, share_longer50, share_shorter50, n_missing, negatives_theta10, mirrored_theta10) as
  SELECT encode(b.key, 'hex'::text) AS baseline_cell_key,
     encode(r.key, 'hex'::text) AS noise_cell_key,
     r.noise_kind,
@@ -1103,7 +1110,13 @@ create view kv.noise_floor (baseline_cell_key, noise_cell_key, noise_kind, n, sh
     m.gt50::double precision / NULLIF(m.n, 0)::double precision AS share_gt50,
     m.longer50::double precision / NULLIF(m.n, 0)::double precision AS share_longer50,
     m.shorter50::double precision / NULLIF(m.n, 0)::double precision AS share_shorter50,
-    m."nMissing" AS n_missing
+    m."nMissing" AS n_missing,
+    ( SELECT sum(s.negatives[5])::integer AS sum
+           FROM negative_summary s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no AND s.task_type = ''::text) AS negatives_theta10,
+    ( SELECT sum(s.mirrored[5])::integer AS sum
+           FROM negative_summary s
+          WHERE s.sweep_no = r.sweep_no AND s.cell_no = r.cell_no AND s.task_type = ''::text) AS mirrored_theta10
    FROM newest_run r
      JOIN LATERAL ( SELECT c.sweep_no,
             c.cell_no,
@@ -1852,6 +1865,8 @@ comment on column kv.noise_floor.share_gt50 is 'share of |D| > 0.5';
 comment on column kv.noise_floor.share_longer50 is 'share of D <= -0.5';
 comment on column kv.noise_floor.share_shorter50 is 'share of D >= 0.5';
 comment on column kv.noise_floor.n_missing is 'pairs with an errored or missing side, left out';
+comment on column kv.noise_floor.negatives_theta10 is 'negatives at theta 10 %, rule default, over all metrics; null without scores';
+comment on column kv.noise_floor.mirrored_theta10 is 'the same with the two runs swapped';
 comment on view kv.pairs is 'One row per compressed cell that is done and whose compressor acted, with its baseline. Replicates of compressed cells are left out.';
 comment on column kv.pairs.compressor is 'method, or methods joined by +';
 comment on column kv.pairs.label is 'short name of the compressor configuration';

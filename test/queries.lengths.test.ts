@@ -1,5 +1,6 @@
 /** The documented questions on speed, latency and length, over a made-up sweep whose answers are known by hand. */
 import { beforeAll, expect, test } from 'vitest';
+import { aggregateNegatives } from '../activities/aggregate/negatives.ts';
 import { aggregateSweep } from '../activities/aggregate/sweep.ts';
 import { query } from '../activities/database.ts';
 import type { ThroughputRow } from '../activities/ledger.ts';
@@ -130,4 +131,30 @@ test('quantiles of D by data set and compressor, beyond those of the noise', asy
   // kivi: -1 -1 -1 0 ...: quantile 25 % lies at 2.25, between -1 and 0; noise: -.2 0 0 ...
   expect(kivi).toMatchObject({ label: 'kivi-4', d05: -1, d25: -0.75, d50: 0, d95: 0, beyond25: -0.75, beyond50: 0 });
   expect(kivi!.beyond05).toBeCloseTo(-1 - -0.2 * (1 - 0.45), 12);
+});
+
+test('the noise floor says how many negatives two uncompressed runs have, and its mirror image', async () => {
+  const cells = await query<{ sweepNo: number; cellNo: number; key: string; noiseKind: 'batch' | null }>(
+    database.db,
+    `select c.sweep_no as "sweepNo", c.cell_no as "cellNo", encode(c.key, 'hex') as key, c.noise_kind as "noiseKind"
+       from cell c where c.workload = 'generate' and c.compressor = 'none' order by c.noise_kind nulls first`,
+  );
+  // uncompressed all 1, noise 0 in two of ten; the median is 1
+  for (const { sweepNo, cellNo, noiseKind } of cells) {
+    await query(
+      database.db,
+      `insert into score (sweep_no, cell_no, sample_idx, rep, metric, scorer_version, score)
+       select $1, $2, i, 0, 'contains', 'test', case when $3 and i < 2 then 0 else 1 end from generate_series(0, 9) i`,
+      [sweepNo, cellNo, noiseKind !== null],
+    );
+  }
+  const [base] = cells;
+  await aggregateNegatives(
+    database.db,
+    cells.map((cell) => ({ ...cell, isBaseline: cell === base, inert: false, baseline: cell === base ? null : base! })),
+    async () => undefined,
+  );
+  expect(await query(database.db, 'select n, negatives_theta10, mirrored_theta10 from kv.noise_floor')).toEqual([
+    { n: N, negatives_theta10: 2, mirrored_theta10: 0 },
+  ]);
 });

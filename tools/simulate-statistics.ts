@@ -38,15 +38,20 @@ const ERRORS = 2.58;
 const upTo = (rate: number) => rate + ERRORS * Math.sqrt((rate * (1 - rate)) / studies);
 
 const started = performance.now();
-const common = { studies, resamples };
-const key = (name: string) => `kvsweep-simulation|${values.seed}|${name}`;
-const truth = trueValues(LENGTHENED);
-const main = coverage(LENGTHENED, truth, { ...common, prompts, key: key('main') });
-const few = coverage(LENGTHENED, truth, { ...common, prompts: 50, key: key('few'), noise: false });
-const tiny = coverage(LENGTHENED, truth, { ...common, prompts: 15, key: key('tiny'), noise: false });
-const rare = coverage(RARE, trueValues(RARE), { ...common, prompts, key: key('rare'), noise: false });
-const tests = falsePositives(EXCHANGEABLE, { studies, prompts, key: key('tests') });
-const testsFew = falsePositives(EXCHANGEABLE, { studies, prompts: 50, key: key('tests few') });
+const step = <T>(name: string, compute: () => T): T => {
+  const from = performance.now();
+  const result = compute();
+  if (!values.json) process.stderr.write(`${name}: ${((performance.now() - from) / 1000).toFixed(0)} s\n`);
+  return result;
+};
+const of = (name: string) => ({ studies, resamples, key: `kvsweep-simulation|${values.seed}|${name}` });
+const truth = step('truth', () => trueValues(LENGTHENED));
+const main = step('intervals', () => coverage(LENGTHENED, truth, { ...of('main'), prompts }));
+const few = step('50 prompts', () => coverage(LENGTHENED, truth, { ...of('few'), prompts: 50, noise: false }));
+const tiny = step('15 prompts', () => coverage(LENGTHENED, truth, { ...of('tiny'), prompts: 15, noise: false }));
+const rare = step('rare events', () => coverage(RARE, trueValues(RARE), { ...of('rare'), prompts, noise: false }));
+const tests = step('tests', () => falsePositives(EXCHANGEABLE, { ...of('tests'), prompts }));
+const testsFew = step('tests, 50 prompts', () => falsePositives(EXCHANGEABLE, { ...of('tests few'), prompts: 50 }));
 
 const failures = [
   ...main

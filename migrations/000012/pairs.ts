@@ -1,4 +1,5 @@
 import type { View } from '../000005/view.ts';
+import { SHOWN_RUN } from './newest.ts';
 
 /**
  * The live half: everything is computed from the scores, against thresholds that aggregation keeps. A pair carries no
@@ -41,13 +42,14 @@ export const negativePairs: View = {
            case when r.dataset = 'passage_count' or r.dataset like '%/passage_count' then 2 else 1 end,
            k.base_min, k.base_max, k.base_mean, case when k.base_mean is not null then v.score_max end,
            case when k.base_mean is not null then t.robust_median end, case when k.base_mean is not null then t.robust_mean end
-      from newest_run r
-      join newest_run b on b.key = r.baseline_key
-      join score c on c.sweep_no = r.sweep_no and c.cell_no = r.cell_no
-      join score x on x.sweep_no = b.sweep_no and x.cell_no = b.cell_no and x.sample_idx = c.sample_idx and x.rep = c.rep
-       and x.metric = c.metric and x.variant = c.variant
-      join negative_threshold t on t.sweep_no = b.sweep_no and t.cell_no = b.cell_no and t.metric = c.metric
-       and t.variant = c.variant
+      from negative_summary n
+      join cell r on r.sweep_no = n.sweep_no and r.cell_no = n.cell_no
+      join cell b on b.sweep_no = n.base_sweep_no and b.cell_no = n.base_cell_no
+      join negative_threshold t on t.sweep_no = n.base_sweep_no and t.cell_no = n.base_cell_no and t.metric = n.metric
+       and t.variant = n.variant
+      join score c on c.sweep_no = n.sweep_no and c.cell_no = n.cell_no and c.metric = n.metric and c.variant = n.variant
+      join score x on x.sweep_no = n.base_sweep_no and x.cell_no = n.base_cell_no and x.sample_idx = c.sample_idx
+       and x.rep = c.rep and x.metric = n.metric and x.variant = n.variant
       join prompt p on p.prompt_set = r.prompt_set and p.idx = c.sample_idx
       left join lateral (
            select min(s.score) as base_min, max(s.score) as base_max, avg(s.score order by u.no, s.rep) as base_mean
@@ -55,14 +57,12 @@ export const negativePairs: View = {
              join score s on s.sweep_no = u.sweep_no and s.cell_no = u.cell_no and s.sample_idx = c.sample_idx
               and s.metric = c.metric and s.variant = c.variant
            having count(*) >= 2) k on t.robust_median is not null and r.noise_kind is null
-      left join negative_summary n on n.sweep_no = r.sweep_no and n.cell_no = r.cell_no and n.metric = c.metric
-       and n.variant = c.variant and n.task_type = ''
       left join lateral (
            select max(s.score) as score_max
              from unnest(r.sweep_no || n.twin_sweeps, r.cell_no || n.twin_cells) as u (sweep_no, cell_no)
              join score s on s.sweep_no = u.sweep_no and s.cell_no = u.cell_no and s.sample_idx = c.sample_idx
               and s.metric = c.metric and s.variant = c.variant) v on k.base_mean is not null
-     where not_inert(r.compressor, r.summary) is not false and r.replicate_of is null and r.baseline_key is not null`,
+     where n.task_type = '' and ${SHOWN_RUN}`,
 };
 
 /** Columns of `kv.negatives` and of `kv.negative_rows` that the pair has already. */

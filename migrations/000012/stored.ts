@@ -1,4 +1,5 @@
 import type { View } from '../000005/view.ts';
+import { SHOWN_RUN } from './newest.ts';
 
 /** The stored half: what aggregation wrote, opened from its arrays. */
 export const negativesSummary: View = {
@@ -43,8 +44,8 @@ export const negativesSummary: View = {
            g.weight * n.noise_negatives[g.at],
            case when g.rule = 3 then t.mean else t.median end, n.mean_base[g.at], n.mean_score[g.at],
            1 + cardinality(t.rep_cells), 1 + cardinality(n.twin_cells)
-      from newest_run r
-      join negative_summary n using (sweep_no, cell_no)
+      from negative_summary n
+      join cell r on r.sweep_no = n.sweep_no and r.cell_no = n.cell_no
       join cell b on b.sweep_no = n.base_sweep_no and b.cell_no = n.base_cell_no
       join negative_threshold t on t.sweep_no = n.base_sweep_no and t.cell_no = n.base_cell_no and t.metric = n.metric
        and t.variant = n.variant
@@ -53,7 +54,7 @@ export const negativesSummary: View = {
                   case when rule = 4 and (r.dataset = 'passage_count' or r.dataset like '%/passage_count')
                        then 2 else 1 end as weight
              from (values (1, 1), (2, 2), (3, 3), (4, 2)) as rules (rule, counted), generate_series(1, 8) as theta) g
-     where not_inert(r.compressor, r.summary) is not false and r.replicate_of is null`,
+     where ${SHOWN_RUN}`,
 };
 
 export const negativeSets: View = {
@@ -90,8 +91,8 @@ export const negativeSets: View = {
                              from unnest(array[1, 2, 4, 8, 10, 16, 24, 32]) with ordinality as q (percent, t)
                             where (s.robust >> (8 * (g.no - 1) + t::int - 1)) & 1 = 1
                             order by t) end
-      from newest_run r
-      join negative_set n using (sweep_no, cell_no)
+      from negative_set n
+      join cell r on r.sweep_no = n.sweep_no and r.cell_no = n.cell_no
       join negative_summary m on m.sweep_no = n.sweep_no and m.cell_no = n.cell_no and m.metric = n.metric
        and m.variant = n.variant and m.task_type = ''
       join cell b on b.sweep_no = m.base_sweep_no and b.cell_no = m.base_cell_no
@@ -106,5 +107,5 @@ export const negativeSets: View = {
            select (s.levels >> (4 * (g.no - 1))) & 15 as down, (s.levels >> (4 * (g.no + 2))) & 15 as up,
                   (coalesce(s.robust, 0) >> (8 * (g.no - 1))) & 255 as robust) l
      where (l.down > 0 or l.up > 0 or l.robust > 0)
-       and not_inert(r.compressor, r.summary) is not false and r.replicate_of is null`,
+       and ${SHOWN_RUN}`,
 };

@@ -24,8 +24,8 @@ export async function finishedSweep(
   const { runNo } = await openRun(db, id, `run of ${id}`);
   const lease = `lease of ${id}`;
   const claim = await claimGroup(db, { sweepNo, groupNo: 0, runNo, scheduledMs: 1, lease, hostId: null, maxTries: 3 });
+  // By key: cells of workload throughput do not run in the order of the plan.
   for (const { cellNo, key } of claim.cells) {
-    // by key: the ledger numbers throughput cells in the order in which they shall run
     const { plan, lists = [], over = {} } = cells.find((cell) => cell.plan.key === key)!;
     await commitCell(db, commitInput({ sweepNo, cellNo, lease }, lists, { effective: plan.effective, ...over }));
   }
