@@ -18,6 +18,9 @@ import { ranking } from './ranking.ts';
 import { rankColumns, rankingWords } from './sections/ranking.ts';
 import { figure, fixed, headline, list, minus, percent, plural, ratio, whole } from './words.ts';
 
+/** Share of cut answers from which a headline says so. */
+const MAX_CUT = 0.02;
+
 const MAX_NEGATIVE_LINES = 6;
 const MAX_LENGTH_LINES = 30;
 
@@ -58,15 +61,26 @@ export function headlines(
       batch,
       setting,
       inert,
-      says: inert ? 'did not act on these prompts: nothing was compressed' : headline(summary),
+      says: inert
+        ? 'did not act on these prompts: nothing was compressed'
+        : `${headline(summary)}${cutWords(setting, label, batch)}`,
     })),
   );
+}
+
+/** A ratio of cut answers understates lengthening; the headline does not hide it. */
+function cutWords(setting: GenerationSetting, label: string, batch: number): string {
+  const entry = setting.lengths.find((e) => e.label === label && e.batches.includes(batch));
+  const cut = entry?.summary.censoredComp ?? 0;
+  return cut > MAX_CUT ? ` (${percent(cut)} of its answers cut at ${setting.maxNewTokens} tokens)` : '';
 }
 
 /** The answers for a terminal. */
 export function answersText(model: ReportModel, width = 100): string {
   const lines: string[] = [];
-  for (const { label, batch, says } of headlines(model)) lines.push(`${label}, batch ${batch}: ${says}`);
+  for (const { label, batch, says } of headlines(model)) {
+    lines.push(...wrap(`${label}, batch ${batch}: ${says}`, width, '', '  '));
+  }
   for (const [i, block] of threeAnswers(model).entries()) {
     lines.push('', `${i + 1}. ${block.question}`);
     for (const line of block.lines) {

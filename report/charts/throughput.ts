@@ -6,7 +6,7 @@ import { type Chart, CONFIG, type Colors, colorScale, drawnLabels, labelWidth, s
 
 export type Phase = 'prefill' | 'decode';
 
-/** Bounds far above the rates would press the bars flat; then they are told in the table alone. */
+/** Bounds far above the rates would press the bars of a panel flat; then they are told in the table alone. */
 const MIN_OF_BOUND = 0.15;
 
 export function throughputChart(settings: readonly ThroughputSetting[], phase: Phase, colors: Colors): Chart {
@@ -21,12 +21,15 @@ export function throughputChart(settings: readonly ThroughputSetting[], phase: P
           tokS: p.tokS,
           lo: p.tokSQ25,
           hi: p.tokSQ75,
-          bound: p.ofBound !== null && p.ofBound >= MIN_OF_BOUND ? p.tokS / p.ofBound : null,
+          ofBound: p.ofBound,
           panel: `${whole(promptTokens)} prompt tokens, batch ${p.batch}`,
         })),
     );
   const labels = drawnLabels(all, colors);
-  const values = all.filter((v) => labels.includes(v.label));
+  const isFar = new Set(all.filter((v) => (v.ofBound ?? 1) < MIN_OF_BOUND).map((v) => v.panel));
+  const values = all
+    .filter((v) => labels.includes(v.label))
+    .map((v) => ({ ...v, bound: v.ofBound === null || isFar.has(v.panel) ? null : v.tokS / v.ofBound }));
   const panels = [...new Set(values.map((v) => v.panel))];
   const y = {
     field: 'label',
