@@ -20,17 +20,18 @@ export interface ArtifactForm {
   bins: { start: number; end: number; density: number }[];
 }
 
-export function artifactForm(rows: Iterable<{ lBase: number; lComp: number }>): ArtifactForm {
+/** @param ds D of each pair that has one */
+export function artifactForm(ds: Iterable<number>): ArtifactForm {
   const values: number[] = [];
   let dropped = 0;
-  for (const { lBase, lComp } of rows) {
-    if (lBase === 0) continue;
-    const v = roundHalfEven(((lBase - lComp) / lBase) * 100);
+  for (const d of ds) {
+    const v = roundHalfEven(d * 100);
     if (Math.abs(v) > 200) dropped++;
     else values.push(v);
   }
-  const min = Math.min(...values);
-  const width = (Math.max(...values) - min) / 20;
+  const min = values.reduce((least, v) => Math.min(least, v), Number.POSITIVE_INFINITY);
+  const max = values.reduce((most, v) => Math.max(most, v), Number.NEGATIVE_INFINITY);
+  const width = (max - min) / 20;
   if (values.length === 0 || width === 0) return { values, dropped, bins: [] };
   const counts = new Array<number>(20).fill(0);
   for (const v of values) counts[Math.min(19, Math.floor((v - min) / width))]!++;

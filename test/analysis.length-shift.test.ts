@@ -86,7 +86,7 @@ test('a density needs five values and some spread', () => {
 });
 
 test('the artifact form rounds half to even and drops what is beyond 200 percent', () => {
-  const form = artifactForm(rows);
+  const form = artifactForm(rows.flatMap((row) => row.d ?? []));
   expect(form.values).toEqual([0, -50, -100, 75, -12, 41, 0]);
   expect(form.dropped).toBe(2);
   expect(form.bins).toHaveLength(20);

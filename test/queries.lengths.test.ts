@@ -125,6 +125,14 @@ test('shares that the token limit leaves open by more than two points: h2o alone
   ]);
 });
 
+test('D in the form of the artifact: whole percent, how many prompts each', async () => {
+  expect(await ask("Length differences in the form of the study's artifact")).toEqual([
+    { label: 'h2o-64', batch_size: 1, percent: 50, n: N },
+    { label: 'kivi-4', batch_size: 1, percent: -100, n: 3 },
+    { label: 'kivi-4', batch_size: 1, percent: 0, n: 7 },
+  ]);
+});
+
 test('quantiles of D by data set and compressor, beyond those of the noise', async () => {
   const [h2o, kivi] = (await ask('Length differences beyond the noise floor')) as Record<string, number | string>[];
   expect(h2o).toMatchObject({ dataset: 'chat', label: 'h2o-64', n: N, d05: 0.5, d50: 0.5, d95: 0.5, beyond50: 0.5 });

@@ -147,6 +147,22 @@ test('shares left open by cut answers show both bounds and ask for a larger limi
   expect(await renderReport(cut)).toContain('[25\u00a0%, 50\u00a0%]');
 });
 
+test("D stands in the artifact's form too, with what that form drops", async () => {
+  const few = structuredClone(model);
+  few.generations.splice(1);
+  few.generations[0]!.lengths.splice(1);
+  few.generations[0]!.lengths[0]!.ds = [0, -0.5, -1, 0.75, -0.125, -2.4133, 0.4140625, 0, -2.25];
+  const [kept, dropped, bins] = /In the form of the study[\s\S]*?<tbody>([\s\S]*?)<\/tbody>/
+    .exec(await renderReport(few))![1]!
+    .split(/<\/t[dh]>/)
+    .map((cell) => cell.replaceAll(/<[^>]*>/g, '').trim())
+    .filter((cell) => /^[\d−]/.test(cell));
+  expect([kept, dropped]).toEqual(['7', '2']);
+  expect(bins!.split('; ')).toHaveLength(20);
+  // 1 of 7 values in the first bin of 8.75 percent
+  expect(bins!.startsWith('−100.0: 0.016; ')).toBe(true);
+});
+
 test('without a noise cell the length section says so at its top', async () => {
   const bare = structuredClone(model);
   for (const baseline of bare.generations[0]!.baselines) baseline.noise = null;

@@ -1,7 +1,8 @@
 /** The tables of answer lengths: shares with bounds and intervals, excess over noise, ratios, quantiles, task types. */
+import { artifactForm } from '../../analysis/artifact-form.ts';
 import { FEW_CLUSTERS } from '../../analysis/bootstrap.ts';
 import { D_QUANTILES, SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
-import { html, type Markup, type Part, type Table, table } from '../markup.ts';
+import { html, type Markup, more, type Part, type Table, table } from '../markup.ts';
 import type { Estimated, LengthEntry } from '../model.ts';
 import { fixed, minus, percent, pValue, ratio, whole } from '../words.ts';
 
@@ -160,5 +161,34 @@ export function taskTable({ entries, where, name }: LengthContext): Table | null
       { head: 'typical prompt', cell: (r) => optionalRatio(r.task.geoRatio) },
     ],
     { label: (r) => r.label },
+  );
+}
+
+/**
+ * D as the artifact of the study draws it. The cut takes away the answers that became more than three times longer, so
+ * this stands beside the distribution and never in its place. Null where single pairs are not at hand.
+ */
+export function artifactTable({ entries, where, name }: LengthContext): Markup | null {
+  const rows = entries.filter((e) => e.ds.length > 0).map((e) => ({ e, form: artifactForm(e.ds) }));
+  if (rows.length === 0) return null;
+  const edge = (x: number) => minus(fixed(x, 1));
+  return more(
+    "In the form of the study's artifact",
+    html`<p>Whole percent, halves to even; changes beyond 200 % dropped; 20 bins from the least to the largest value. For comparison with figures drawn that way only: what is dropped are the answers that grew most.</p>${table(
+      `D in the artifact's form${where}`,
+      rows,
+      [
+        { head: 'compressor', words: true, cell: ({ e }) => name(e) },
+        { head: 'kept', cell: ({ form }) => whole(form.values.length) },
+        { head: 'dropped', cell: ({ form }) => whole(form.dropped) },
+        {
+          head: 'bins: start in percent, density',
+          words: true,
+          cell: ({ form }) =>
+            form.bins.map((bin) => `${edge(bin.start)}: ${bin.density.toPrecision(2)}`).join('; ') || 'all equal',
+        },
+      ],
+      { label: ({ e }) => e.label },
+    )}`,
   );
 }

@@ -9,7 +9,7 @@ import { type Column, choices, html, type Markup, more, note, type Part, table }
 import type { GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
 import { entryName, settingName } from '../names.ts';
 import { fixed, list, minus, percent, plural } from '../words.ts';
-import { excessTable, quantileTable, ratioTable, shareTable, taskTable } from './length-tables.ts';
+import { artifactTable, excessTable, quantileTable, ratioTable, shareTable, taskTable } from './length-tables.ts';
 
 /** Panels of one chart; the tables have all. */
 const MAX_PANELS = 16;
@@ -42,6 +42,7 @@ async function settingPart(setting: GenerationSetting, colors: Colors, several: 
       ratioTable(context),
       quantileTable(context),
       taskTable(context),
+      artifactTable(context),
       stops(setting, shown),
     );
   }
