@@ -5,7 +5,7 @@ import { createCalibrate } from './calibrations.ts';
 import { createControlActivities } from './control.ts';
 import { createRunGroup, type GroupDeps } from './groups.ts';
 
-export type { AggregateSweep, AggregationActivities } from './aggregation.ts';
+export type { AggregationActivities, AggregationJobs } from './aggregation.ts';
 export type { ControlActivities } from './control.ts';
 
 export interface EngineActivities {

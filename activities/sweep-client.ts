@@ -7,8 +7,14 @@ import {
   type SweepWorkflowResult,
   type WorkflowPolicy,
 } from '../workflows/contracts.ts';
-import type { aggregateWorkflow, calibrateWorkflow, sweepWorkflow } from '../workflows/index.ts';
-import { aggregateWorkflowId, calibrationWorkflowId, sweepWorkflowId, wakeSignal } from '../workflows/messages.ts';
+import type { aggregateWorkflow, calibrateWorkflow, estimatesWorkflow, sweepWorkflow } from '../workflows/index.ts';
+import {
+  aggregateWorkflowId,
+  calibrationWorkflowId,
+  estimatesWorkflowId,
+  sweepWorkflowId,
+  wakeSignal,
+} from '../workflows/messages.ts';
 
 /** Search attributes to set at the start; only those that the server knows, an unknown one fails the start. */
 export interface StartOptions {
@@ -52,10 +58,27 @@ export async function aggregateInBackground(client: WorkflowClient, sweepId: str
   await startAggregation(client, sweepId);
 }
 
-/** The same, and waits for it. */
+/** The same, and waits for it: summaries, scores and negatives are as new as the rows then; estimates may still come. */
 export async function aggregateSweepNow(client: WorkflowClient, sweepId: string): Promise<void> {
   const handle = await startAggregation(client, sweepId);
   await handle.result();
+}
+
+/** Starts the estimates that lie behind an aggregation, or makes those that run look again. */
+export async function estimateInBackground(client: WorkflowClient, sweepId: string): Promise<void> {
+  await client.signalWithStart<typeof estimatesWorkflow>('estimatesWorkflow', {
+    workflowId: estimatesWorkflowId(sweepId),
+    taskQueue: CONTROL_QUEUE,
+    args: [{ sweepId }],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    signal: wakeSignal,
+  });
+}
+
+/** Resolves when no estimates of the sweep are under way; at once if there never were any. */
+export async function estimatesEnd(client: WorkflowClient, sweepId: string): Promise<void> {
+  await ifRunning(() => client.getHandle<typeof estimatesWorkflow>(estimatesWorkflowId(sweepId)).result());
 }
 
 /** Makes an artefact, or waits for the run that makes it; its token set has to be stored. */

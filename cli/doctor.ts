@@ -7,8 +7,8 @@ import { namedDatasets } from '../activities/named-datasets.ts';
 import { deadQueues } from '../activities/queues.ts';
 import { findTemporalBinary } from '../workers/config.ts';
 import { readStackState, runningStack } from '../workers/stack-state.ts';
-import { CONTROL_QUEUE, DATABASE_QUEUE } from '../workflows/contracts.ts';
-import { engineQueue } from '../workflows/queues.ts';
+import { CONTROL_WORKER_QUEUES } from '../workflows/contracts.ts';
+import { engineQueue, isEngineQueue } from '../workflows/queues.ts';
 import { type Command, EXIT } from './command.ts';
 import type { Context } from './context.ts';
 
@@ -96,8 +96,8 @@ const CHECKS: { check: string; remedy: string; look(context: Context): Promise<s
     remedy: 'start `kvsweep worker --control --cpu` (or --gpu N), or the local stack with `kvsweep up`',
     look: async (context) => {
       const { workflow } = await context.temporal();
-      const dead = await deadQueues(workflow, [CONTROL_QUEUE, DATABASE_QUEUE, engineQueue('cpu'), engineQueue('cuda')]);
-      if (dead.includes(CONTROL_QUEUE) || dead.includes(DATABASE_QUEUE)) throw new Error('no control worker polls');
+      const dead = await deadQueues(workflow, [...CONTROL_WORKER_QUEUES, engineQueue('cpu'), engineQueue('cuda')]);
+      if (dead.some((queue) => !isEngineQueue(queue))) throw new Error('no control worker polls');
       if (dead.length === 2) throw new Error('no engine worker polls');
       return `control and ${dead.includes(engineQueue('cpu')) ? 'GPU' : 'CPU'} engine workers poll`;
     },

@@ -1,5 +1,5 @@
 import { livePollers } from '../activities/queues.ts';
-import { CONTROL_QUEUE, DATABASE_QUEUE } from '../workflows/contracts.ts';
+import { CONTROL_WORKER_QUEUES } from '../workflows/contracts.ts';
 import { CPU_CLASSES, engineQueue } from '../workflows/queues.ts';
 import { type Command, EXIT } from './command.ts';
 
@@ -10,8 +10,7 @@ export const nodes: Command = {
   async run(context, _args, options) {
     const { workflow } = await context.temporal();
     const queues = [
-      CONTROL_QUEUE,
-      DATABASE_QUEUE,
+      ...CONTROL_WORKER_QUEUES,
       ...CPU_CLASSES.map((c) => engineQueue('cpu', c)),
       engineQueue('cuda'),
       ...((options.queue as string[] | undefined) ?? []),

@@ -5,6 +5,8 @@ import { aggregateSweepNow } from '../activities/sweep-client.ts';
 import type { ReportModel } from '../report/model.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
+import { WAIT_OPTION, waitForEstimates } from './estimates.ts';
+import { wholeNumber } from './options.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -22,14 +24,17 @@ export const report: Command = {
   options: [
     { flags: '--format <format>', about: `one of ${Object.keys(FORMATS).join(', ')}`, fallback: 'html' },
     { flags: '--out <file>', about: 'where to, - for stdout; default .kvsweep/reports/SWEEP.FORMAT' },
+    WAIT_OPTION,
   ],
   async run(context, [name], options) {
     const format = formatOf(options);
+    const waitSeconds = wholeNumber(options.wait, '--wait');
     const db = await context.db();
     const sweepId = await sweepOrNewest(context, name);
     await readSweep(db, sweepId);
     // What is shown must be as new as the rows; the aggregation does nothing where it is.
     await aggregateSweepNow((await context.temporal()).workflow, sweepId);
+    await waitForEstimates(context, sweepId, waitSeconds);
     const { readReport } = await import('../report/data.ts');
     const model = await readReport(db, sweepId);
     const text = await format.render(model);

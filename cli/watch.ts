@@ -4,6 +4,7 @@ import { aggregateSweepNow } from '../activities/sweep-client.ts';
 import { printAnswers } from './answers.ts';
 import { type Command, EXIT } from './command.ts';
 import type { Context } from './context.ts';
+import { waitForEstimates } from './estimates.ts';
 import { etaText, progressLine, progressText } from './progress-text.ts';
 import { sweepOrNewest } from './sweep-argument.ts';
 import { isOver } from './sweep-over.ts';
@@ -47,6 +48,7 @@ export async function watchSweep(
   view.end(progress);
   if (options.answers && progress.counts.done > 0) {
     await aggregateSweepNow((await context.temporal()).workflow, sweepId);
+    await waitForEstimates(context, sweepId);
     await printAnswers(context, sweepId);
   } else if (context.json) context.print(JSON.stringify(progress));
   return exitCode(context, progress);

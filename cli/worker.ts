@@ -50,13 +50,13 @@ export const worker: Command = {
 // The worker half of the SDK takes a second to load; only a worker pays for it.
 async function control(context: Context): Promise<WorkerHandle> {
   const { startControlWorker } = await import('../workers/control.ts');
-  const { aggregateSweep } = await import('../activities/aggregate/sweep.ts');
+  const { AGGREGATION_JOBS } = await import('../activities/aggregate/jobs.ts');
   const { databaseUrl, temporal } = await context.addresses();
   await migrateDatabase(databaseUrl);
   return await startControlWorker({
     temporal,
     databaseUrl,
-    aggregateSweep,
+    jobs: AGGREGATION_JOBS,
     bundle: { cacheDir: context.config.paths.state },
   });
 }

@@ -1,4 +1,5 @@
 /** Fills the model of a report from Postgres. Reads only; what aggregation has not computed yet stays absent. */
+import { countOpenEstimates } from '../activities/aggregate/jobs.ts';
 import type { Db } from '../activities/database.ts';
 import { readFailures, readProgress, readSweep } from '../activities/ledger.ts';
 import { REPORT_SCHEMA, type ReportModel, type SweepFacts } from './model.ts';
@@ -55,6 +56,7 @@ async function sweepFacts(db: Db, sweepId: string): Promise<SweepFacts> {
       failed: counts.failed,
       open: counts.pending + counts.leased + counts.lost,
     },
+    estimatesOpen: await countOpenEstimates(db, sweepNo),
     failures: failures.map(({ label, batch, workload, errClass, errKind, message }) => ({
       label,
       batch,

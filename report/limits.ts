@@ -8,9 +8,13 @@ import { list, percent, plural } from './words.ts';
 
 export function limitsOf(model: ReportModel): string[] {
   const out: string[] = [];
-  const { cells } = model.sweep;
+  const { cells, estimatesOpen } = model.sweep;
   if (cells.failed > 0) out.push(`${plural(cells.failed, 'cell')} failed; their numbers are missing here.`);
   if (cells.open > 0) out.push(`${plural(cells.open, 'cell')} not finished yet; this report is of what is done.`);
+  if (estimatesOpen > 0)
+    out.push(
+      `Intervals and tests of ${plural(estimatesOpen, 'cell')} were still being computed and are missing or of fewer cells here; \`kvsweep report\` writes them when they are done.`,
+    );
   if (cells.reused > 0)
     out.push(`${plural(cells.reused, 'cell')} taken from an earlier sweep with the same key, not run again.`);
   for (const setting of model.generations) {

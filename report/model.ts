@@ -30,6 +30,8 @@ export interface SweepFacts {
   createdAt: string;
   reportedAt: string;
   cells: { planned: number; done: number; reused: number; failed: number; open: number };
+  /** Done cells whose intervals, tests and token diagnostics were still to be computed, or computed again. */
+  estimatesOpen: number;
   failures: { label: string; batch: number | null; workload: string; reason: string }[];
 }
 

@@ -46,6 +46,12 @@ test('wrong use ends with 2: no command of that name, a missing argument, an unk
   }
 });
 
+test('a time to wait that is none is refused before anything is asked for', async () => {
+  const { code, stderr } = await kvsweep(env, 'report', '--wait', 'soon');
+  expect(code).toBe(2);
+  expect(stderr).toContain('--wait soon is not a whole number');
+});
+
 test('a command that needs the stack names the remedy where none runs', async () => {
   const { code, stderr } = await kvsweep(env, 'status');
   expect(code).toBe(1);

@@ -11,8 +11,9 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as ledger from '../activities/ledger.ts';
-import { cancelSweep, nudgeSweep, wakeSweep } from '../activities/sweep-client.ts';
+import { cancelSweep, estimatesEnd, nudgeSweep, wakeSweep } from '../activities/sweep-client.ts';
 import { workflowBundle } from '../workers/bundle.ts';
+import type { EstimateSlice } from '../workflows/contracts.ts';
 import { sweepWorkflowId } from '../workflows/messages.ts';
 import { until } from './support/conditions.ts';
 import { FAST, openStack, type TestStack } from './support/temporal.ts';
@@ -40,7 +41,7 @@ describe('a committed history replays', () => {
 });
 
 test('all released shapes are there', () => {
-  const shapes = ['aggregate', 'cancelled', 'continued', 'failed-group', 'paused', 'plain'];
+  const shapes = ['aggregate', 'cancelled', 'continued', 'estimates', 'failed-group', 'paused', 'plain'];
   for (const shape of shapes) expect(NAMES.some((name) => name.startsWith(`${shape}.`))).toBe(true);
 });
 
@@ -65,7 +66,13 @@ test.runIf(process.env.RECORD_HISTORIES === '1')(
   'records a history of each shape',
   async () => {
     await using stack = await openStack('record');
-    await stack.control();
+    let slices: EstimateSlice[] = [1, 2].map((n) => ({ stage: 'intervals', runs: [`1/${n}`] }));
+    await stack.control({
+      planEstimates: async () => slices,
+      estimate: async (_db, _sweepNo, done) => {
+        slices = slices.filter((slice) => slice.runs[0] !== done.runs[0]);
+      },
+    });
     await stack.engines({ slots: 2 });
     const shard = (id: string) => `${sweepWorkflowId(id)}/shard/0`;
 
@@ -75,6 +82,8 @@ test.runIf(process.env.RECORD_HISTORIES === '1')(
     await record(stack, shard(plain.id), 'plain.shard');
     await stack.client.workflow.getHandle(`aggregate/${plain.id}`).result();
     await record(stack, `aggregate/${plain.id}`, 'aggregate.sweep');
+    await estimatesEnd(stack.client.workflow, plain.id);
+    await record(stack, `estimates/${plain.id}`, 'estimates.sweep');
 
     const continued = await stack.launch(
       { groups: Array.from({ length: 12 }, () => [{}]) },

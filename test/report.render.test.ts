@@ -39,6 +39,15 @@ test('figures round halves to the even digit', () => {
   expect([list([]), list([1]), list([1, 2]), list(['a', 'b', 'c'])]).toEqual(['', '1', '1 and 2', 'a, b and c']);
 });
 
+test('a report that was written before all intervals were there says how many cells lack them', () => {
+  const early = structuredClone(model);
+  expect(limitsOf(early).join(' ')).not.toContain('still being computed');
+  early.sweep.estimatesOpen = 12;
+  expect(limitsOf(early)).toContainEqual(
+    expect.stringMatching(/^Intervals and tests of 12 cells were still being computed/),
+  );
+});
+
 test('the file needs no network and forbids it', () => {
   expect(page).toContain("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-");
   expect(page).not.toMatch(/<script[^>]|<link|<img|<iframe|@import|url\(/i);

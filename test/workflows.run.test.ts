@@ -7,9 +7,11 @@ import {
   aggregateInBackground,
   aggregateSweepNow,
   cancelSweep,
+  estimatesEnd,
   nudgeSweep,
   wakeSweep,
 } from '../activities/sweep-client.ts';
+import type { EstimateSlice } from '../workflows/contracts.ts';
 import { sweepWorkflowId } from '../workflows/messages.ts';
 import { engineQueue } from '../workflows/queues.ts';
 import { until } from './support/conditions.ts';
@@ -28,12 +30,21 @@ import {
 let stack: TestStack;
 const aggregated: number[] = [];
 let holdAggregation: Promise<void> | null = null;
+/** Slices of estimates not yet computed, by sweep. */
+const openSlices = new Map<number, EstimateSlice[]>();
+let holdEstimates: Promise<void> | null = null;
 beforeAll(async () => {
   stack = await openStack('workflows');
   await stack.control({
-    aggregateSweep: async (_db, sweepNo) => {
+    summaries: async (_db, sweepNo) => {
       aggregated.push(sweepNo);
       await holdAggregation;
+    },
+    planEstimates: async (_db, sweepNo) => (openSlices.get(sweepNo) ?? []).slice(0, 2),
+    estimate: async (_db, sweepNo, slice) => {
+      await holdEstimates;
+      const left = openSlices.get(sweepNo)!.filter((open) => open.runs[0] !== slice.runs[0]);
+      openSlices.set(sweepNo, left);
     },
   });
   await stack.engines({ slots: 4 });
@@ -191,6 +202,34 @@ test('an aggregation that runs is joined, and looks again for what came meanwhil
   holdAggregation = null;
   await joined;
   expect(count()).toBe(before + 2);
+});
+
+test('estimates run behind the aggregation: nobody waits for them, and they hold up no other sweep', async () => {
+  const [slow, other] = [await stack.launch({ groups: [[{}]] }), await stack.launch({ groups: [[{}]] })];
+  await Promise.all([slow.result(), other.result()]);
+  let release!: () => void;
+  holdEstimates = new Promise((resolve) => {
+    release = resolve;
+  });
+  openSlices.set(
+    slow.sweepNo,
+    Array.from({ length: 5 }, (_, i) => ({ stage: 'intervals', runs: [`${slow.sweepNo}/${i}`] })),
+  );
+  await aggregateSweepNow(stack.client.workflow, slow.id);
+  await aggregateSweepNow(stack.client.workflow, other.id);
+  expect(openSlices.get(slow.sweepNo)).toHaveLength(5);
+  release();
+  holdEstimates = null;
+  await estimatesEnd(stack.client.workflow, slow.id);
+  expect(openSlices.get(slow.sweepNo)).toEqual([]);
+});
+
+test('a sweep without open estimates starts none', async () => {
+  const sweep = await stack.launch({ groups: [[{}]] });
+  await sweep.result();
+  await aggregateSweepNow(stack.client.workflow, sweep.id);
+  await estimatesEnd(stack.client.workflow, sweep.id);
+  await expect(stack.client.workflow.getHandle(`estimates/${sweep.id}`).describe()).rejects.toThrow(/not found/);
 });
 
 async function pidsIn(file: string): Promise<number[]> {

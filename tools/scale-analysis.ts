@@ -3,7 +3,7 @@
  * cells x prompts samples, aggregates from scratch, then again after 1 % of the cells have changed, and times the views
  * that read the result. A sample of cells is computed a second time, the plain way, and compared.
  *
- *   npm run scale:analysis -- [--cells 10000] [--prompts 1000] [--labels 18] [--datasets 50] [--seed 1] [--promised] [--json]
+ *   npm run scale:analysis -- [--cells 10000] [--prompts 1000] [--labels 18] [--datasets 50] [--seed 1] [--promised] [--report] [--json]
  *
  * Ends with 1 if a bar is missed or any number differs.
  */
@@ -12,9 +12,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cpuUsage, resourceUsage } from 'node:process';
 import { parseArgs } from 'node:util';
-import { runStage, STAGES } from '../activities/aggregate/sweep.ts';
+import { ESTIMATE_STAGES, runStage, SUMMARY_STAGES } from '../activities/aggregate/sweep.ts';
 import { type Db, openDatabase, query } from '../activities/database.ts';
 import { migrate } from '../migrations/migrate.ts';
+import { readReport } from '../report/data.ts';
+import { renderReport } from '../report/html.ts';
 import { startPostgres } from '../workers/embedded-postgres.ts';
 import { checkCells } from './scale-analysis/check.ts';
 import { CELLS_WITH_TOKENS, generate } from './scale-analysis/generate.ts';
@@ -28,6 +30,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     /** Leaves out the stages that have no bar. */
     promised: { type: 'boolean', default: false },
+    /** Times the report of the whole sweep too. */
+    report: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -40,7 +44,7 @@ const [cells, prompts, labels, datasets, seed] = [
 ].map(Number) as [number, number, number, number, number];
 
 /** Stages whose time is a promise; the others are given by their cost a cell. */
-const PROMISED = STAGES.filter((stage) => ['scores', 'lengths', 'negatives'].includes(stage.name));
+const PROMISED = SUMMARY_STAGES;
 const BARS = { scratch: 180, incremental: 5, view: 2 };
 
 const result: Record<string, number> = {};
@@ -121,10 +125,16 @@ try {
     await query(db, 'select avg(d) from kv.length_shift where cell_key = $1', [cell!.key]);
   });
 
+  if (values.report) {
+    const model = await timed('report_read', async () => await readReport(db, 'scale-analysis'));
+    const text = await timed('report_html', async () => await renderReport(model));
+    say(`report: ${round(text.length / 1e6)} million characters`);
+  }
+
   result.checked = await checkCells(db, sweepNo, Math.min(cells, 10));
   const slow = [['intervals', 5] as const, ['diagnostics', CELLS_WITH_TOKENS] as const];
   for (const [name, few] of values.promised ? [] : slow) {
-    const stage = STAGES.find((one) => one.name === name)!;
+    const stage = ESTIMATE_STAGES.find((one) => one.name === name)!;
     await timed(name, async () => await runStage(db, sweepNo, stage, undefined, {}, (cell) => cell.cellNo < few));
     // the baseline of the family is compared with nothing
     const per1000 = 1000 / ((few - 1) * prompts);

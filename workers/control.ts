@@ -1,15 +1,15 @@
-/** The control worker: workflows and their short activities on `kv.ctl`, aggregation on `kv.db`. */
+/** The control worker: workflows and their short activities on `kv.ctl`, aggregation on `kv.db`, estimates on `kv.estimates`. */
 import { Worker, type WorkflowBundlePath } from '@temporalio/worker';
 import { openDatabase } from '../activities/database.ts';
-import { type AggregateSweep, createActivities } from '../activities/index.ts';
-import { CONTROL_QUEUE, DATABASE_QUEUE } from '../workflows/contracts.ts';
+import { type AggregationJobs, createActivities } from '../activities/index.ts';
+import { CONTROL_QUEUE, CONTROL_WORKER_QUEUES, DATABASE_QUEUE, ESTIMATE_QUEUE } from '../workflows/contracts.ts';
 import { workflowBundle } from './bundle.ts';
 import { connect, installRuntime, runAll, type TemporalTarget, type WorkerHandle } from './runtime.ts';
 
 export interface ControlWorkerConfig {
   temporal: TemporalTarget;
   databaseUrl: string;
-  aggregateSweep: AggregateSweep;
+  jobs: AggregationJobs;
   /** Where built workflow bundles are kept, or a bundle that exists. */
   bundle: { cacheDir: string } | WorkflowBundlePath;
 }
@@ -23,7 +23,7 @@ export async function startControlWorker(config: ControlWorkerConfig): Promise<W
   const bundle = 'codePath' in config.bundle ? config.bundle : await workflowBundle(config.bundle.cacheDir);
   const { connection, namespace } = await connect(config.temporal);
   const db = openDatabase(config.databaseUrl, { max: CONNECTIONS, applicationName: 'kvsweep-control' });
-  const activities = createActivities({ db, aggregateSweep: config.aggregateSweep });
+  const activities = createActivities({ db, jobs: config.jobs });
   const control = await Worker.create({
     connection,
     namespace,
@@ -41,7 +41,16 @@ export async function startControlWorker(config: ControlWorkerConfig): Promise<W
     maxConcurrentActivityTaskExecutions: 2,
     shutdownGraceTime: '10s',
   });
-  const workers = [control, aggregation];
+  const estimates = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: ESTIMATE_QUEUE,
+    activities: { ...activities.aggregation },
+    // arithmetic on this process's one thread: a second slice at once would only double what is in memory
+    maxConcurrentActivityTaskExecutions: 1,
+    shutdownGraceTime: '10s',
+  });
+  const workers = [control, aggregation, estimates];
   const done = runAll(workers, async () => {
     await db.destroy();
     await connection.close();
@@ -51,7 +60,7 @@ export async function startControlWorker(config: ControlWorkerConfig): Promise<W
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
   };
   return {
-    queues: [CONTROL_QUEUE, DATABASE_QUEUE],
+    queues: [...CONTROL_WORKER_QUEUES],
     done,
     drain,
     // Its activities are short and safe to repeat: there is nothing to give back.

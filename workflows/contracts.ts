@@ -41,6 +41,10 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number];
 /** Task queues. Engine queues are named by capability: `kv.cpu.<class>`, `kv.gpu.<class>`. */
 export const CONTROL_QUEUE = 'kv.ctl';
 export const DATABASE_QUEUE = 'kv.db';
+/** Apart from {@link DATABASE_QUEUE}, so that hours of resampling never keep the summaries of another sweep waiting. */
+export const ESTIMATE_QUEUE = 'kv.estimates';
+/** Queues of the control worker; all others belong to engine workers. */
+export const CONTROL_WORKER_QUEUES: readonly string[] = [CONTROL_QUEUE, DATABASE_QUEUE, ESTIMATE_QUEUE];
 
 export type Backend = 'cpu' | 'cuda';
 export type NoiseKind = 'seed' | 'batch' | 'backend' | 'rerun';
@@ -185,6 +189,16 @@ export interface SweepWorkflowResult {
 
 export interface AggregateWorkflowInput {
   sweepId: string;
+}
+
+export interface EstimatesWorkflowInput {
+  sweepId: string;
+}
+
+/** What one activity of the estimates computes: a stage of the aggregation for some cells' runs, `sweepNo/cellNo` each. */
+export interface EstimateSlice {
+  stage: string;
+  runs: string[];
 }
 
 export interface Slice {

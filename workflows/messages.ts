@@ -18,6 +18,10 @@ export function aggregateWorkflowId(sweepId: string): string {
   return `aggregate/${sweepId}`;
 }
 
+export function estimatesWorkflowId(sweepId: string): string {
+  return `estimates/${sweepId}`;
+}
+
 /** By its key: two launches that need one artefact wait for the same run. */
 export function calibrationWorkflowId(key: string): string {
   return `calibrate/${key}`;

@@ -2,7 +2,7 @@
  * Names of the task queues, by capability. The planner puts a group on one of them, an engine worker polls all that
  * its device can serve, and `launch` refuses a queue without a live poller: all three read this file.
  */
-import { type Backend, CONTROL_QUEUE, DATABASE_QUEUE } from './contracts.ts';
+import { type Backend, CONTROL_WORKER_QUEUES } from './contracts.ts';
 
 /** `any` is served by every worker of the backend; the others by those whose device is named so. */
 export const CPU_CLASSES = ['any', 'avx2', 'avx512'] as const;
@@ -35,5 +35,5 @@ export function cpuClass(features: readonly string[]): CpuClass {
 
 /** Whether a queue is served by an engine worker (not by the control worker). */
 export function isEngineQueue(queue: string): boolean {
-  return queue !== CONTROL_QUEUE && queue !== DATABASE_QUEUE;
+  return !CONTROL_WORKER_QUEUES.includes(queue);
 }

@@ -1,6 +1,6 @@
 /** Every timeout, retry limit and bound of the workflows, each with its reason. */
 import type { ActivityOptions } from '@temporalio/workflow';
-import { CONTROL_QUEUE, DATABASE_QUEUE, type ShardWorkflowInput } from './contracts.ts';
+import { CONTROL_QUEUE, DATABASE_QUEUE, ESTIMATE_QUEUE, type ShardWorkflowInput } from './contracts.ts';
 
 /**
  * Continue-as-new above so many events. The server kills a run at 51,200 and replays 4,085 in 1.4 s; with slices of
@@ -31,6 +31,9 @@ export const AGGREGATION_OPTIONS: ActivityOptions = {
   heartbeatTimeout: '2m',
   retry: { initialInterval: '1s', maximumInterval: '30s', maximumAttempts: 5 },
 };
+
+/** As above; a slice is a minute of resampling, a cell with very many prompts more. */
+export const ESTIMATE_OPTIONS: ActivityOptions = { ...AGGREGATION_OPTIONS, taskQueue: ESTIMATE_QUEUE };
 
 /** 20 s: a cancel or a timeout is noticed after at most 0.8 x 20 s, a dead worker after 20 s. */
 export const ENGINE_HEARTBEAT_MS = 20_000;

@@ -1,7 +1,7 @@
 /**
- * What `aggregate/<sweepId>` does: runs the stages one after the other, each over the cells whose inputs changed since it
- * last computed them. It recomputes from rows and replaces what was there, so running it twice, or twice at once,
- * changes nothing. Summaries of all cells are there before the slow stages begin.
+ * Runs the stages of an aggregation one after the other, each over the cells whose inputs changed since it last computed
+ * them. It recomputes from rows and replaces what was there, so running it twice, or twice at once, changes nothing.
+ * Workflows run the quick stages and the slow ones apart: `jobs.ts`.
  */
 import type { Db } from '../database.ts';
 import { markStage, type StaleCell, staleCells } from '../ledger.ts';
@@ -12,8 +12,13 @@ import { negatives } from './negatives-stage.ts';
 import { scores } from './scores.ts';
 import type { AggregateOptions, Stage } from './stages.ts';
 
-/** In this order: scores before what compares them, summaries before what takes minutes. */
-export const STAGES: readonly Stage[] = [scores, lengths, negatives, intervals, diagnostics];
+/** Milliseconds a cell; in this order: scores before what compares them. */
+export const SUMMARY_STAGES: readonly Stage[] = [scores, lengths, negatives];
+
+/** Seconds a cell: a job of its own, so that nobody waits hours for a table of ten thousand cells. */
+export const ESTIMATE_STAGES: readonly Stage[] = [intervals, diagnostics];
+
+export const STAGES: readonly Stage[] = [...SUMMARY_STAGES, ...ESTIMATE_STAGES];
 
 /** Batches under way at once: while one waits for Postgres, the other computes. */
 const CONNECTIONS = 2;
@@ -29,9 +34,10 @@ export async function aggregateSweep(
   sweepNo: number,
   heartbeat: (stage: string, done: number, total: number) => void = () => {},
   options: AggregateOptions = {},
+  stages: readonly Stage[] = STAGES,
 ): Promise<AggregateResult> {
   const touched = new Set<string>();
-  for (const stage of STAGES) {
+  for (const stage of stages) {
     for (const cell of await runStage(db, sweepNo, stage, heartbeat, options)) touched.add(cell.key);
   }
   return { cells: touched.size };
@@ -77,7 +83,7 @@ export async function runStage(
 }
 
 /** Neighbours together, so that a baseline is read once for its cells. */
-function batchesOf(cells: readonly StaleCell[], samples: number): StaleCell[][] {
+export function batchesOf(cells: readonly StaleCell[], samples: number): StaleCell[][] {
   const batches: StaleCell[][] = [];
   let room = 0;
   for (const cell of cells) {

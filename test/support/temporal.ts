@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { inject, test } from 'vitest';
-import type { AggregateSweep } from '../../activities/aggregation.ts';
+import type { AggregationJobs } from '../../activities/aggregation.ts';
 import { type Db, query } from '../../activities/database.ts';
 import * as ledger from '../../activities/ledger.ts';
 import { type StartOptions, sweepResult, wakeSweep } from '../../activities/sweep-client.ts';
@@ -20,6 +20,7 @@ import type { SweepWorkflowResult, WorkflowPolicy } from '../../workflows/contra
 import { engineQueue } from '../../workflows/queues.ts';
 import { isAlive, until } from './conditions.ts';
 import { type FakeScript, fakeEngine, fakeModel } from './fake-engine.ts';
+import { NO_JOBS } from './no-jobs.ts';
 import { type ScriptedPlan, scriptedPlan } from './scripted-plan.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
@@ -52,7 +53,7 @@ export interface TestStack extends AsyncDisposable {
   db: Db;
   folder: string;
   model: { name: string; path: string; sha256: string };
-  control(options?: { aggregateSweep?: AggregateSweep }): Promise<WorkerHandle>;
+  control(jobs?: Partial<AggregationJobs>): Promise<WorkerHandle>;
   /** An engine worker in this process, stopped with the stack. */
   engines(options?: EngineOptions): Promise<WorkerHandle>;
   /** An engine worker in a process of its own. */
@@ -116,9 +117,14 @@ export async function openStack(
     folder,
     model,
     file: (file) => join(folder, file),
-    async control({ aggregateSweep = async () => {} } = {}) {
+    async control(jobs = {}) {
       const bundle = { cacheDir: join(ROOT, '.kvsweep/test') };
-      const handle = await startControlWorker({ temporal, databaseUrl: database.url, aggregateSweep, bundle });
+      const handle = await startControlWorker({
+        temporal,
+        databaseUrl: database.url,
+        jobs: { ...NO_JOBS, ...jobs },
+        bundle,
+      });
       handles.push(handle);
       return handle;
     },
