@@ -19,6 +19,7 @@ export { type CompiledFilter, compileFilter } from './ledger/filter.ts';
 export { recordGuard } from './ledger/guard.ts';
 export { type EngineBuild, registerEngineBuild, registerHost } from './ledger/hosts.ts';
 export { type AttemptOutcome, claimGroup, endAttempt, releaseGroup, startCell } from './ledger/leases.ts';
+export { type Pace, readPaces } from './ledger/paces.ts';
 export { type InsertedPlan, type InsertOptions, insertPlan } from './ledger/plans.ts';
 export { applyFailurePolicy } from './ledger/policy.ts';
 export * from './ledger/progress.ts';

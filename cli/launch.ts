@@ -5,8 +5,8 @@ import { makeArtefacts } from './artefact-index.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger } from './options.ts';
+import { planTimeText, timeOfCells } from './plan-time.ts';
 import { missingQueues, PLAN_OPTIONS, type PreparedLaunch, prepareLaunch, showPlan } from './prepare-launch.ts';
-import { durationText } from './table.ts';
 import { UsageError } from './usage-error.ts';
 import { watchSweep } from './watch.ts';
 
@@ -72,13 +72,15 @@ async function checkSize(context: Context, { plan }: PreparedLaunch, options: Op
       `the grid has ${cells} cells, more than --max-cells ${max}; shorten a list or raise the limit`,
     );
   if (options.yes || cells <= ASK_ABOVE || !process.stdin.isTTY) return;
-  const estMs = plan.groups.reduce((sum, g) => sum + (g.estMs ?? 0), 0);
+  const time = await timeOfCells(
+    context,
+    plan.groups.flatMap((g) => g.cells),
+  );
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(
-      `launch ${cells} cells, very roughly ${durationText(estMs)} of one worker? [y/N] `,
-      { signal: context.interrupted },
-    );
+    const answer = await terminal.question(`launch ${cells} cells, ${planTimeText(time)}? [y/N] `, {
+      signal: context.interrupted,
+    });
     if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('not launched', EXIT.failed);
   } finally {
     terminal.close();

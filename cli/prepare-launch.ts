@@ -15,10 +15,11 @@ import type { CommandOption, Options } from './command.ts';
 import type { Context } from './context.ts';
 import { deviceClassOf } from './device-class.ts';
 import { numericsOf, type PlannedSweep, planSweep } from './plan-sweep.ts';
+import { planTimeText, timeOfCells } from './plan-time.ts';
 import { provenance } from './provenance.ts';
 import { roleOf } from './role.ts';
 import { parseSpec } from './spec.ts';
-import { durationText, renderTable } from './table.ts';
+import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
 
 export const PLAN_OPTIONS: CommandOption[] = [
@@ -120,7 +121,8 @@ export async function reasons(
 export async function showPlan(context: Context, { plan, notes }: PreparedLaunch, options: Options): Promise<void> {
   const { rows, database } = await reasons(context, plan, options.fresh === true);
   const missing = await missingQueues(context, plan);
-  const estMs = rows.filter((r) => r.runs).reduce((sum, r) => sum + (r.cell.estMs ?? 0), 0);
+  const toRun = rows.filter((r) => r.runs).map((r) => r.cell);
+  const time = await timeOfCells(context, toRun);
   const table = rows.map(({ cell, runs, reason }) => ({
     model: cell.model,
     compressor: cell.label,
@@ -131,12 +133,20 @@ export async function showPlan(context: Context, { plan, notes }: PreparedLaunch
     runs: runs ? 'yes' : 'no',
     reason,
   }));
-  const counts = { cells: rows.length, run: rows.filter((r) => r.runs).length, groups: plan.groups.length };
+  const counts = { cells: rows.length, run: toRun.length, groups: plan.groups.length };
   if (context.json) {
     const cells = rows.map(({ cell, runs, reason }) => ({ ...cell, runs, reason }) as unknown as JsonObject);
     context.print(
       JSON.stringify(
-        { id: plan.id, spec_sha: plan.specSha, ...counts, est_ms: estMs, missing_queues: missing, notes, cells },
+        {
+          id: plan.id,
+          spec_sha: plan.specSha,
+          ...counts,
+          est_ms: Math.round(time.ms),
+          missing_queues: missing,
+          notes,
+          cells,
+        },
         null,
         2,
       ),
@@ -144,9 +154,7 @@ export async function showPlan(context: Context, { plan, notes }: PreparedLaunch
     return;
   }
   context.print(renderTable(table));
-  context.print(
-    `\n${counts.cells} cells, ${counts.run} to run, in ${counts.groups} groups; very roughly ${durationText(estMs)} on one worker`,
-  );
+  context.print(`\n${counts.cells} cells, ${counts.run} to run, in ${counts.groups} groups; ${planTimeText(time)}`);
   for (const note of notes) context.print(`note: ${note}`);
   if (!database)
     context.print('note: no database is reachable, so nothing is known of finished cells; `kvsweep up` starts one');

@@ -141,7 +141,7 @@ async function ownLargest(entries: readonly OwnLargestEntry[], where: string, co
   const name = (e: OwnLargestEntry) => `${e.label} · batch ${e.batch} against ${e.baseBatch}`;
   const caption = `At each method's own largest batch, modelled${where}`;
   return html`<h3>At each method’s own largest batch</h3>
-<p>Modelled: the lengths that were measured, at the prefill and decode speed that each side has at its own largest batch. A larger batch gives each sequence fewer tokens per second and the server more.</p>
+<p>Modelled: the lengths that were measured, at the prefill and decode speed that each side has at its own largest batch. The speeds are those of the newest throughput cells of the same model, compressor and device in this database, whichever sweep ran them. A larger batch gives each sequence fewer tokens per second and the server more.</p>
 <ul class="facts">${entries.map((e) => html`<li data-label="${e.label}">${ownWords(e)}</li>`)}</ul>
 ${await figure(
   decompositionChart(entries.slice(0, MAX_ROWS).map((e) => ({ ...e, name: name(e) }))),

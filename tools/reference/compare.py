@@ -144,7 +144,8 @@ def run(args):
                 traced[1] += 1
         shutil.rmtree(scratch / f"prompt-{number}")
         print(f"prompt {number}: {name}, {len(ids)} tokens", flush=True)
-    stepped = steps(engine, ids, [r for r in chosen(STEPPERS) if method(r[1]) in known], args) if args.steps else {}
+    steppers = [r for r in chosen(STEPPERS) if method(r[1]) in known]
+    stepped = steps(engine, ids, steppers, args) if args.steps and steppers else {}
     shutil.rmtree(scratch)
     report(own, end_to_end, differences, drift, lengths, traced, stepped, args.steps)
     return all(a.equal >= 0.99 * a.decisions for a in [*own.values(), *stepped.values()])
