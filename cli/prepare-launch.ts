@@ -19,6 +19,7 @@ import { planTimeText, timeOfCells } from './plan-time.ts';
 import { provenance } from './provenance.ts';
 import { roleOf } from './role.ts';
 import { parseSpec } from './spec.ts';
+import { requireFreshBuild } from './stale-build.ts';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -38,6 +39,7 @@ export async function prepareLaunch(context: Context, specFile: string, options:
   });
   const spec = parseSpec(text, specFile);
   const { config } = context;
+  await requireFreshBuild(config.paths.root);
   const [engine, devices] = await Promise.all([context.engine.list(), context.engine.devices()]);
   const backend = await chooseBackend(context, spec.backend, engine);
   numericsOf(engine, backend);

@@ -9,6 +9,7 @@ import { readStackState, runningStack, type StackState } from '../workers/stack-
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger } from './options.ts';
+import { requireFreshBuild } from './stale-build.ts';
 import { UsageError } from './usage-error.ts';
 
 export const up: Command = {
@@ -26,6 +27,7 @@ export const up: Command = {
       report(context, ready, 'the local stack runs already');
       return EXIT.done;
     }
+    await requireFreshBuild(context.config.paths.root);
     return options.detach ? await detached(context, options) : await foreground(context, options);
   },
 };

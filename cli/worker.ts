@@ -7,6 +7,7 @@ import { cpuClass, servedQueues } from '../workflows/queues.ts';
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger, wholeNumber } from './options.ts';
+import { requireFreshBuild } from './stale-build.ts';
 import { UsageError } from './usage-error.ts';
 
 export const worker: Command = {
@@ -24,6 +25,7 @@ export const worker: Command = {
     }
     if (options.cpu && options.gpu !== undefined)
       throw new UsageError('--cpu and --gpu exclude each other: start two workers');
+    await requireFreshBuild(context.config.paths.root);
     const handles: WorkerHandle[] = [];
     try {
       if (options.control) handles.push(await control(context));

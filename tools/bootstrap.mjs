@@ -2,15 +2,14 @@
 // The one set-up step of `npm run demo` and `npm test`. It uses nothing but Node itself, because it runs before
 // `npm install`. Each part does nothing when its result is there.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fetchPinned } from './pinned.mjs';
 import { missingRequirements } from './requirements.mjs';
+import { BUILT_FROM, hashOf, sourcesSha } from './sources.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const SOURCE_FOLDERS = ['workflows', 'activities', 'workers', 'cli', 'analysis', 'datasets', 'report', 'migrations'];
 
 /** Makes the checkout ready to run; throws a sentence for what cannot be done. */
 export async function bootstrap({ env = process.env, note = (line) => console.error(line) } = {}) {
@@ -20,7 +19,7 @@ export async function bootstrap({ env = process.env, note = (line) => console.er
   const stamps = join(home, 'state', 'stamps');
   mkdirSync(stamps, { recursive: true });
 
-  const lock = hashOf(['package.json', 'package-lock.json']);
+  const lock = hashOf(root, ['package.json', 'package-lock.json']);
   step(join(stamps, 'npm'), lock, existsSync(join(root, 'node_modules/typescript')), () => {
     note('installing npm packages');
     run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], env);
@@ -29,11 +28,11 @@ export async function bootstrap({ env = process.env, note = (line) => console.er
   if (!existsSync(join(root, 'gpu-runner/target/release/gpu-runner'))) note('building the engine (a few minutes the first time)');
   run('cargo', ['build', '--release', '--locked', '--quiet', '--manifest-path', 'gpu-runner/Cargo.toml'], env);
 
-  const sources = hashOf([...SOURCE_FOLDERS.flatMap(filesBelow), 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']);
-  step(join(stamps, 'build'), sources, existsSync(join(root, 'dist/cli/index.js')), () => {
+  const built = join(root, BUILT_FROM);
+  if (!existsSync(built) || readFileSync(built, 'utf8') !== sourcesSha(root)) {
     note('compiling TypeScript');
     run('npm', ['run', '--silent', 'build'], env);
-  });
+  }
   linkCommand();
   await fetchPinned({ home, lists: join(root, 'tools/pinned'), env, note });
 }
@@ -59,19 +58,6 @@ function run(program, args, env) {
   const result = spawnSync(program, args, { cwd: root, env, stdio: ['ignore', 2, 2] });
   if (result.error) throw new Error(`${program} could not be started: ${result.error.message}`);
   if (result.status !== 0) throw new Error(`\`${program} ${args.join(' ')}\` failed with code ${result.status ?? result.signal}`);
-}
-
-function hashOf(files) {
-  const hash = createHash('sha256');
-  for (const file of files) hash.update(`${file}\0`).update(readFileSync(join(root, file))).update('\0');
-  return hash.digest('hex');
-}
-
-function filesBelow(folder) {
-  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
-    .sort();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
