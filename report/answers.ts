@@ -6,14 +6,17 @@
 import type {
   GenerationSetting,
   LengthEntry,
+  PooledLengths,
+  PooledSetting,
   ReportModel,
   Story,
   ThroughputPoint,
   ThroughputSetting,
 } from './model.ts';
 import type { NegativesSetting } from './model-scores.ts';
-import { entryName } from './names.ts';
+import { entryName, shortNames } from './names.ts';
 import { headlineSums, negativeWords, sumName } from './negatives.ts';
+import { isPooled, ratioRange } from './pooled.ts';
 import { ranking } from './ranking.ts';
 import { rankColumns, rankingWords } from './sections/ranking.ts';
 import { figure, fixed, headline, list, minus, percent, plural, ratio, whole } from './words.ts';
@@ -23,6 +26,7 @@ const MAX_CUT = 0.02;
 
 const MAX_NEGATIVE_LINES = 6;
 const MAX_LENGTH_LINES = 30;
+const MAX_STORY_LINES = 4;
 
 export interface AnswerBlock {
   question: string;
@@ -38,10 +42,16 @@ export function threeAnswers(model: ReportModel): AnswerBlock[] {
       lines: speedLines(model.throughputs),
       columns: true,
     },
-    { question: 'Answer length: do answers get longer?', lines: model.generations.flatMap(lengthLines) },
+    {
+      question: 'Answer length: do answers get longer?',
+      lines: [
+        ...model.pooled.flatMap(pooledLines),
+        ...aloneIn(model).flatMap((setting) => lengthLines(setting, where(model, setting))),
+      ],
+    },
     {
       question: 'Single prompts: where does it show?',
-      lines: [...model.negatives.flatMap(negativeLines), ...model.generations.flatMap(storyLines)],
+      lines: [...model.negatives.flatMap(negativeLines), ...storyLines(model)],
     },
   ];
   // scores from files have neither times nor lengths: those questions were not asked
@@ -51,21 +61,60 @@ export function threeAnswers(model: ReportModel): AnswerBlock[] {
   );
 }
 
+export interface Headline {
+  label: string;
+  batch: number;
+  /** Which prompts, where a report has several settings; else empty. */
+  where: string;
+  says: string;
+}
+
 /** One line per compressor and batch size: tokens x faster, answers y longer, requests slower. */
-export function headlines(
-  model: ReportModel,
-): { label: string; batch: number; setting: GenerationSetting; says: string; inert: boolean }[] {
-  return model.generations.flatMap((setting) =>
-    setting.latencies.map(({ label, batch, inert, summary }) => ({
-      label,
-      batch,
-      setting,
-      inert,
-      says: inert
-        ? 'did not act on these prompts: nothing was compressed'
-        : `${headline(summary)}${cutWords(setting, label, batch)}`,
-    })),
+export function headlines(model: ReportModel): Headline[] {
+  const pooled = model.pooled.flatMap((pool) =>
+    pool.latencies.map(({ label, batch, inert, summary }): Headline => {
+      const left = inert > 0 ? ` (it did not act on ${plural(inert, 'data set')})` : '';
+      const several = `${plural(pool.datasets.length, 'data set')}`;
+      const said = model.pooled.length > 1 ? `${pool.model}, ${pool.sampling}, ${several}` : several;
+      return { label, batch, where: said, says: `${headline(summary)}${left}` };
+    }),
   );
+  const alone = aloneIn(model).flatMap((setting) =>
+    setting.latencies.map(
+      ({ label, batch, inert, summary }): Headline => ({
+        label,
+        batch,
+        where: where(model, setting),
+        says: inert
+          ? 'did not act on these prompts: nothing was compressed'
+          : `${headline(summary)}${cutWords(setting, label, batch)}`,
+      }),
+    ),
+  );
+  return [...pooled, ...alone];
+}
+
+/** `batch 8`, `batch 8, 14 data sets`. */
+export function headlinePlace({ batch, where }: Headline): string {
+  return where === '' ? `batch ${batch}` : `batch ${batch}, ${where}`;
+}
+
+/** Settings that are told one by one: no other data set of the same model and sampling stands beside them. */
+function aloneIn(model: ReportModel): GenerationSetting[] {
+  return model.generations.filter((setting) => !isPooled(model.pooled, setting));
+}
+
+/** Empty where the sweep has one setting alone. */
+function where(model: ReportModel, setting: GenerationSetting): string {
+  if (model.generations.length < 2) return '';
+  const models = new Set(model.generations.map((s) => s.model));
+  const sameSet = model.generations.filter((s) => s.dataset === setting.dataset && s.model === setting.model);
+  const parts = [
+    models.size > 1 && setting.model,
+    setting.dataset,
+    sameSet.length > 1 && `${setting.sampling}, up to ${setting.maxNewTokens}`,
+  ];
+  return parts.filter((part) => part !== false).join(', ');
 }
 
 /** A ratio of cut answers understates lengthening; the headline does not hide it. */
@@ -78,8 +127,8 @@ function cutWords(setting: GenerationSetting, label: string, batch: number): str
 /** The answers for a terminal. */
 export function answersText(model: ReportModel, width = 100): string {
   const lines: string[] = [];
-  for (const { label, batch, says } of headlines(model)) {
-    lines.push(...wrap(`${label}, batch ${batch}: ${says}`, width, '', '  '));
+  for (const line of headlines(model)) {
+    lines.push(...wrap(`${line.label}, ${headlinePlace(line)}: ${line.says}`, width, '', '  '));
   }
   for (const [i, block] of threeAnswers(model).entries()) {
     lines.push('', `${i + 1}. ${block.question}`);
@@ -173,15 +222,48 @@ function speedLines(settings: readonly ThroughputSetting[]): string[] {
   );
 }
 
-function lengthLines(setting: GenerationSetting): string[] {
-  const lines = setting.lengths.slice(0, MAX_LENGTH_LINES).map((entry) => lengthLine(entry, setting));
+/** Each compressor over all data sets, and between which of them its answers differ most. */
+function pooledLines(pool: PooledSetting): string[] {
+  const lines = pool.lengths.slice(0, MAX_LENGTH_LINES).map((entry) => {
+    const range = ratioRange(entry);
+    const [least, most] = shortNames(range ? [range.least.dataset, range.most.dataset] : []);
+    const between = range ? ` (${ratio(range.least.ratio)} in ${least} to ${ratio(range.most.ratio)} in ${most})` : '';
+    const over = `over ${plural(entry.byDataset.length, 'data set')}`;
+    return `${entryName(entry, pool.lengths)}: answers ${ratio(entry.all.ratioOfMeans!)} as long in total ${over}${between}; ${shareWords(entry.all)}`;
+  });
+  const left = pool.lengths.length - lines.length;
+  if (left > 0) lines.push(`${plural(left, 'compressor')} more in the tables`);
+  lines.push(...pool.neverActed.map((label) => `${label}: did not act on these prompts`));
+  const noise = pool.lengths.find((entry) => entry.noise && entry.inert === 0)?.noise;
+  lines.push(
+    noise
+      ? `noise floor (two uncompressed runs, all data sets): ${percent(noise.gt50!.value)} changed by more than half, ${percent(noise.shareSame!)} stayed identical`
+      : 'noise floor not measured on all data sets: a noise cell of each is needed',
+  );
+  return lines;
+}
+
+function shareWords(summary: PooledLengths): string {
+  const shares = [
+    `${percent(summary.gt50!.value)} changed by more than half`,
+    `${percent(summary.longer50!.value)} longer by half or more`,
+    `${percent(summary.shareSame!)} identical`,
+  ];
+  const cut = summary.censoredComp! > 0 ? `; ${percent(summary.censoredComp!)} cut at the limit` : '';
+  return `of ${plural(summary.n, 'answer')} ${list(shares)}${cut}`;
+}
+
+/** @param at of which prompts, where a report has several settings */
+function lengthLines(setting: GenerationSetting, at: string): string[] {
+  const told = at === '' ? '' : `${at}: `;
+  const lines = setting.lengths.slice(0, MAX_LENGTH_LINES).map((entry) => `${told}${lengthLine(entry, setting)}`);
   const left = setting.lengths.length - lines.length;
   if (left > 0) lines.push(`${plural(left, 'compressor')} more in the tables`);
   const noise = setting.baselines.find((baseline) => baseline.noise)?.noise;
   if (noise) {
     const shares = `${percent(noise.gt50)} changed by more than half, ${percent(noise.shareSame)} stayed identical`;
-    lines.push(`noise floor (two uncompressed runs, ${noiseWords(noise.kind)}): ${shares}`);
-  } else if (lines.length > 0) lines.push('noise floor not measured: no noise cell is done');
+    lines.push(`${told}noise floor (two uncompressed runs, ${noiseWords(noise.kind)}): ${shares}`);
+  } else if (lines.length > 0) lines.push(`${told}noise floor not measured: no noise cell is done`);
   return lines;
 }
 
@@ -202,17 +284,16 @@ function lengthLine(entry: LengthEntry, setting: GenerationSetting): string {
   if (summary.n === 0 || summary.ratioOfMeans === null) return `${name}: no pair of answers to compare`;
   const interval = entry.estimates.ratio_of_means;
   const range = interval ? ` (95\u00a0% interval ${fixed(interval.lo, 2)} to ${fixed(interval.hi, 2)})` : '';
-  const shares = [
-    `${percent(summary.gt50!.value)} changed by more than half`,
-    `${percent(summary.longer50!.value)} longer by half or more`,
-    `${percent(summary.shareSame!)} identical`,
-  ];
-  const cut = summary.censoredComp! > 0 ? `; ${percent(summary.censoredComp!)} cut at the limit` : '';
-  return `${name}: answers ${ratio(summary.ratioOfMeans)} as long in total${range}; of ${plural(summary.n, 'answer')} ${list(shares)}${cut}`;
+  return `${name}: answers ${ratio(summary.ratioOfMeans)} as long in total${range}; ${shareWords(summary)}`;
 }
 
-function storyLines(setting: GenerationSetting): string[] {
-  return setting.stories.slice(0, 4).map((story) => `${story.promptKey} under ${story.label}: ${storyWords(story)}`);
+/** A few of each setting in turn, so that many data sets do not bury the answers. */
+function storyLines(model: ReportModel): string[] {
+  const each = model.generations.length > 1 ? 1 : MAX_STORY_LINES;
+  return model.generations
+    .flatMap((setting) => setting.stories.slice(0, each))
+    .slice(0, MAX_STORY_LINES)
+    .map((story) => `${story.promptKey} under ${story.label}: ${storyWords(story)}`);
 }
 
 /** The worst few, by net; the section has all. */

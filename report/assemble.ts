@@ -4,6 +4,7 @@ import type { LengthShift } from '../analysis/length-shift.ts';
 import type { LengthSummary } from '../analysis/length-summary.ts';
 import { floorOf } from '../analysis/noise-floor.ts';
 import { holm } from '../analysis/statistics.ts';
+import type { MergeableSummary } from '../analysis/summaries.ts';
 import type {
   BaselineFacts,
   CacheEntry,
@@ -32,6 +33,11 @@ export interface CellLengths {
   tasks: TaskLengths[];
 }
 
+export interface CellSums {
+  whole: MergeableSummary;
+  tasks: { taskType: string; sums: MergeableSummary }[];
+}
+
 /** One finished `generate` cell; a noise cell is paired with the baseline it replicates. */
 export interface GenerateCell {
   key: string;
@@ -44,6 +50,8 @@ export interface GenerateCell {
   inert: boolean;
   /** Null before aggregation, and for a baseline. */
   lengths: CellLengths | null;
+  /** What the pairs add up to, by task type too; for pooling over data sets. */
+  sums: CellSums | null;
   /** Null where the device classes differ. */
   latency: LatencySummary | null;
   estimates: Partial<Record<EstimateName, Estimated>>;

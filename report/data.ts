@@ -19,7 +19,7 @@ export async function readReport(db: Db, sweepId: string): Promise<ReportModel> 
   return {
     schema: REPORT_SCHEMA,
     sweep: await sweepFacts(db, sweepId),
-    generations: await readGenerations(db, of(lines, 'generate')),
+    ...(await readGenerations(db, of(lines, 'generate'))),
     throughputs: await readThroughputs(db, of(lines, 'throughput')),
     perplexities: await readPerplexities(db, of(plain, 'score')),
     scores: await readScores(db, of(plain, 'generate')),

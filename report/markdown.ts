@@ -2,13 +2,13 @@
  * A report as Markdown, for papers, issues and CI: the words and tables of the HTML, without charts and without any
  * markup of its own. Model output is untrusted text here too: prompts and answers are left out, labels are escaped.
  */
-import { headlines, speedTable, threeAnswers } from './answers.ts';
+import { headlinePlace, headlines, speedTable, threeAnswers } from './answers.ts';
 import { labelsOf } from './labels.ts';
 import { limitsOf } from './limits.ts';
 import type { Colors } from './marks.ts';
 import { type Part, plainText, type Table } from './markup.ts';
-import type { ReportModel } from './model.ts';
-import { entryName, settingName } from './names.ts';
+import type { PooledSetting, ReportModel } from './model.ts';
+import { entryName, poolName, settingName } from './names.ts';
 import { groupSums, headlineSums, isWhole, negativeWords, sumName, sumNegatives } from './negatives.ts';
 import { paretos } from './pareto.ts';
 import { ranking } from './ranking.ts';
@@ -19,10 +19,11 @@ import { excessTable, quantileTable, ratioTable, shareTable, taskTable } from '.
 import { advice, baselineWords, noiseText } from './sections/lengths.ts';
 import { groupTable, headlineTable, ruleTable, runsWords } from './sections/negatives.ts';
 import { paretoTable, paretoWords } from './sections/pareto.ts';
+import { pooledLatencyTable, pooledLengthTables } from './sections/pooled.ts';
 import { rankingTable, rankingWords } from './sections/ranking.ts';
 import { conditions } from './sections/summary.ts';
 import { ownLargestTable, rateTable } from './sections/throughput.ts';
-import { whole } from './words.ts';
+import { plural, whole } from './words.ts';
 
 /** Nothing of a prompt or label may become markup. */
 function plain(text: string): string {
@@ -58,7 +59,7 @@ export function renderMarkdown(model: ReportModel): string {
         ...model.throughputs.map((s) => table(rateTable(s, colors))),
       ],
     ],
-    ['Length', lengthParts(model)],
+    ['Length', lengthParts(model, colors)],
     ['Latency', latencyParts(model, colors)],
     ['Negative samples', negativeParts(model, colors)],
     ['Cache', cacheParts(model, colors)],
@@ -66,7 +67,7 @@ export function renderMarkdown(model: ReportModel): string {
     ['Limits', [bullets(limitsOf(model).map(plain))]],
     ['Provenance', provenanceParts(model)],
   ];
-  const lines = headlines(model).map((l) => `**${plain(l.label)}**, batch ${l.batch}: ${l.says}`);
+  const lines = headlines(model).map((l) => `**${plain(l.label)}**, ${plain(headlinePlace(l))}: ${l.says}`);
   const body = sections.flatMap(([title, parts]) => {
     const told = parts.filter((part) => part !== '');
     return told.length > 0 ? [`## ${title}`, ...told] : [];
@@ -99,8 +100,9 @@ function speeds(model: ReportModel): string {
   );
 }
 
-function lengthParts(model: ReportModel): string[] {
-  return model.generations.flatMap((setting) => {
+function lengthParts(model: ReportModel, colors: Colors): string[] {
+  const pooled = model.pooled.flatMap((pool) => [poolHead(pool), ...pooledLengthTables(pool, colors).map(table)]);
+  const single = model.generations.flatMap((setting) => {
     const entries = setting.lengths.filter((entry) => !entry.inert && entry.summary.n > 0);
     const head = [`### ${plain(settingName(setting))}`, words(noiseText(setting)), words(baselineWords(setting))];
     if (entries.length === 0) return head;
@@ -108,10 +110,18 @@ function lengthParts(model: ReportModel): string[] {
     const tables = [shareTable, excessTable, ratioTable, quantileTable, taskTable].map((of) => table(of(context)));
     return [...head, words(advice(setting, entries)), ...tables];
   });
+  return [...pooled, ...single];
 }
 
+const poolHead = (pool: PooledSetting) =>
+  `### ${plural(pool.datasets.length, 'data set')} together, ${plain(poolName(pool))}`;
+
 function latencyParts(model: ReportModel, colors: Colors): string[] {
-  return model.generations.flatMap((setting) => {
+  const pooled = model.pooled.flatMap((pool) => {
+    const times = pooledLatencyTable(pool, colors);
+    return times ? [poolHead(pool), table(times)] : [];
+  });
+  const single = model.generations.flatMap((setting) => {
     const shown = setting.latencies.filter((entry) => !entry.inert);
     if (shown.length === 0) return [];
     const own = setting.ownLargest;
@@ -127,6 +137,7 @@ function latencyParts(model: ReportModel, colors: Colors): string[] {
         : []),
     ];
   });
+  return [...pooled, ...single];
 }
 
 function negativeParts(model: ReportModel, colors: Colors): string[] {

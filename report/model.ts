@@ -14,6 +14,8 @@ export interface ReportModel {
   schema: typeof REPORT_SCHEMA;
   sweep: SweepFacts;
   generations: GenerationSetting[];
+  /** Where one model answered several data sets: all of them together. */
+  pooled: PooledSetting[];
   throughputs: ThroughputSetting[];
   perplexities: PerplexityRow[];
   scores: ScoreEntry[];
@@ -51,6 +53,55 @@ export interface GenerationSetting {
   ownLargest: OwnLargestEntry[];
   caches: CacheEntry[];
   stories: Story[];
+}
+
+/** The data sets of one model, backend and sampling taken together, pair by pair. */
+export interface PooledSetting {
+  model: string;
+  backend: string;
+  sampling: string;
+  datasets: string[];
+  nPrompts: number;
+  /** Compressors that left the cache as it was on every data set. */
+  neverActed: string[];
+  lengths: PooledLengthEntry[];
+  latencies: PooledLatency[];
+}
+
+/** What adds up of a length summary. */
+export type PooledLengths = Pick<
+  LengthSummary,
+  | 'n'
+  | 'gt50'
+  | 'longer50'
+  | 'shorter50'
+  | 'shareSame'
+  | 'shareNear'
+  | 'ratioOfMeans'
+  | 'geoRatio'
+  | 'meanOfRatios'
+  | 'censoredBase'
+  | 'censoredComp'
+>;
+
+export interface PooledLengthEntry {
+  label: string;
+  batches: number[];
+  /** Data sets on which the compressor did not act: left out. */
+  inert: number;
+  all: PooledLengths;
+  /** Two uncompressed runs over the same data sets; null if one of them has no noise cell. */
+  noise: PooledLengths | null;
+  byDataset: { dataset: string; lengths: PooledLengths }[];
+  /** Empty if there is one task type or none. */
+  byTask: { taskType: string; lengths: PooledLengths }[];
+}
+
+export interface PooledLatency {
+  label: string;
+  batch: number;
+  inert: number;
+  summary: Omit<LatencySummary, 'ratioP50' | 'ratioP95'>;
 }
 
 export interface BaselineFacts {

@@ -109,6 +109,7 @@ const PRINT = `@media print{
 body{font-size:10.5pt}
 .page{max-width:none;padding:0}
 nav,.bar,#tools,.skip,details>summary{display:none}
+details.part>summary{display:block;list-style:none;font-weight:600;break-after:avoid}
 details::details-content{content-visibility:visible;block-size:auto}
 .choices>[hidden],details[hidden]{display:block!important}
 .wide{display:block}.narrow{display:none}

@@ -1,7 +1,8 @@
 /** `generate` cells: stored summaries of all of them, single pairs of as many as a report can show. */
 import type { Db } from '../../activities/database.ts';
 import { assembleGeneration, comparedCells, type GenerateCell } from '../assemble.ts';
-import type { Estimated, EstimateName, GenerationSetting, OwnLargestEntry } from '../model.ts';
+import type { Estimated, EstimateName, GenerationSetting, OwnLargestEntry, PooledSetting } from '../model.ts';
+import { type PoolableSetting, poolSettings } from '../pooled.ts';
 import type { CellLine } from '../queries.ts';
 import * as queries from '../queries.ts';
 import { samplingWords } from '../words.ts';
@@ -14,20 +15,26 @@ import { cellSummary, stopLines, summaryLines } from './summaries.ts';
 const MAX_PAIRS = 40_000;
 
 /** One setting = one model, backend and workload over one prompt set. */
-export async function readGenerations(db: Db, lines: readonly CellLine[]): Promise<GenerationSetting[]> {
+export async function readGenerations(
+  db: Db,
+  lines: readonly CellLine[],
+): Promise<{ generations: GenerationSetting[]; pooled: PooledSetting[] }> {
   const settings = groupBy(lines, (l) =>
     JSON.stringify([l.model_sha, l.backend, l.prompt_set, l.workload, l.scheduler]),
   );
   const cells = new Map((await generateCells(db, lines)).map((cell) => [cell.key, cell]));
   const largest = byCell(await ownLargest(db, lines, cells));
-  const out: GenerationSetting[] = [];
+  const poolable: PoolableSetting[] = [];
+  const generations: GenerationSetting[] = [];
   for (const setting of settings) {
     const own = setting.map((line) => cells.get(line.cell_key)!);
+    const facts = factsOf(setting[0]!);
     const stories = await readStories(db, own, setting[0]!.prompt_set);
     const ownLargest = own.flatMap((cell) => (largest.get(cell.key) ?? []).map(({ entry }) => entry));
-    out.push({ ...assembleGeneration(factsOf(setting[0]!), own), ownLargest, stories });
+    generations.push({ ...assembleGeneration(facts, own), ownLargest, stories });
+    poolable.push({ facts, cells: own });
   }
-  return out;
+  return { generations, pooled: poolSettings(poolable) };
 }
 
 function factsOf(line: CellLine) {

@@ -4,7 +4,7 @@ import { decompose, type LatencySummary } from '../../analysis/latency.ts';
 import type { LengthSummary, Share, ShareName } from '../../analysis/length-summary.ts';
 import type { ExactSummary, MergeableSummary, OwnLengths } from '../../analysis/summaries.ts';
 import type { CellLengths, GenerateCell } from '../assemble.ts';
-import type { TaskLengths } from '../model.ts';
+import type { PooledLatency, PooledLengths, TaskLengths } from '../model.ts';
 
 /** What aggregation keeps of the pairs of a cell, and of its own answers. The pairs are absent without a baseline. */
 export type StoredSummary = Partial<MergeableSummary & { exact: ExactSummary }> & { own: OwnLengths };
@@ -53,31 +53,44 @@ type Pairs = MergeableSummary & { exact: ExactSummary };
 
 export const hasPairs = (stats: StoredSummary): stats is StoredSummary & Pairs => stats.n !== undefined;
 
-function shareOf(s: Pairs, name: ShareName): Share {
+/** The sums of stored statistics alone; the buckets, which no report reads, stay behind. */
+function sumsOf(stats: Pairs): MergeableSummary {
+  const { exact, own, ...sums } = stats as StoredSummary & Pairs;
+  return { ...sums, lengthBuckets: {}, serviceBuckets: {} };
+}
+
+function shareOf(s: MergeableSummary, name: ShareName): Share {
   return { value: s[name] / s.n, lo: s[`${name}Certain`] / s.n, hi: s[`${name}Possible`] / s.n };
 }
 
-export function lengthSummaryOf(s: Pairs, stops: { missed: number; early: number }): LengthSummary {
+/** What can be told of sums, of one cell or of several together. */
+export function pooledLengths(s: MergeableSummary): PooledLengths {
   const some = s.n > 0;
   const part = (count: number) => (some ? count / s.n : null);
-  const [, , q25, q50, q75] = s.exact.quantiles;
-  const defined = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
   return {
     n: s.n,
-    nUndefined: s.nUndefined,
     gt50: some ? shareOf(s, 'gt50') : null,
     longer50: some ? shareOf(s, 'longer50') : null,
     shorter50: some ? shareOf(s, 'shorter50') : null,
     shareSame: part(s.same),
     shareNear: part(s.near),
-    quantiles: s.exact.quantiles,
-    iqr: defined(q75) && defined(q25) ? q75 - q25 : null,
     ratioOfMeans: s.sumBase > 0 ? s.sumComp / s.sumBase : null,
     geoRatio: s.nLogRatio > 0 ? Math.exp(s.sumLogRatio / s.nLogRatio) : null,
     meanOfRatios: some ? 1 - s.sumD / s.n : null,
-    medianRatio: defined(q50) ? 1 - q50 : null,
     censoredBase: part(s.censoredBase),
     censoredComp: part(s.censoredComp),
+  };
+}
+
+export function lengthSummaryOf(s: Pairs, stops: { missed: number; early: number }): LengthSummary {
+  const [, , q25, q50, q75] = s.exact.quantiles;
+  const defined = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
+  return {
+    ...pooledLengths(s),
+    nUndefined: s.nUndefined,
+    quantiles: s.exact.quantiles,
+    iqr: defined(q75) && defined(q25) ? q75 - q25 : null,
+    medianRatio: defined(q50) ? 1 - q50 : null,
     stopMissed: stops.missed,
     stopEarly: stops.early,
   };
@@ -89,6 +102,12 @@ function taskOf(taskType: string, s: Pairs): TaskLengths {
 }
 
 export function latencyOf(s: Pairs): LatencySummary | null {
+  const times = timesOf(s);
+  return times && { ...times, ratioP50: s.exact.ratioP50!, ratioP95: s.exact.ratioP95! };
+}
+
+/** Null without comparable times. */
+export function timesOf(s: MergeableSummary): PooledLatency['summary'] | null {
   // without decode steps on both sides there is no rate to compare
   if (s.nTimed === 0 || s.stepsBase === 0 || s.stepsComp === 0 || s.decodeBaseMs === 0 || s.decodeCompMs === 0)
     return null;
@@ -105,8 +124,6 @@ export function latencyOf(s: Pairs): LatencySummary | null {
     n: s.nTimed,
     shareSlower: s.slower / s.nTimed,
     shareParadox: s.paradox / s.nTimed,
-    ratioP50: s.exact.ratioP50!,
-    ratioP95: s.exact.ratioP95!,
   };
 }
 
@@ -115,15 +132,16 @@ export function cellSummary(
   lines: readonly SummaryLine[],
   stops: { missed: number; early: number },
   nClusters: number | undefined,
-): Pick<GenerateCell, 'lengths' | 'latency' | 'own'> {
+): Pick<GenerateCell, 'lengths' | 'latency' | 'own' | 'sums'> {
   const whole = lines.find((line) => line.task_type === '')?.stats;
-  if (!whole) return { lengths: null, latency: null, own: null };
+  if (!whole) return { lengths: null, latency: null, own: null, sums: null };
   const { n, nCut, medianKm } = whole.own;
   const own = { n, nCut, medianLength: medianKm };
-  if (!hasPairs(whole)) return { lengths: null, latency: null, own };
-  const tasks = lines.flatMap(({ task_type, stats }) =>
-    task_type !== '' && hasPairs(stats) && stats.n > 0 ? [taskOf(task_type, stats)] : [],
+  if (!hasPairs(whole)) return { lengths: null, latency: null, own, sums: null };
+  const typed = lines.flatMap(({ task_type, stats }) =>
+    task_type !== '' && hasPairs(stats) && stats.n > 0 ? [{ taskType: task_type, stats }] : [],
   );
+  const tasks = typed.map(({ taskType, stats }) => taskOf(taskType, stats));
   const lengths: CellLengths = {
     summary: lengthSummaryOf(whole, stops),
     histogram: whole.histogram,
@@ -133,5 +151,9 @@ export function cellSummary(
     nClusters: nClusters ?? whole.n,
     tasks: tasks.length > 1 ? tasks : [],
   };
-  return { lengths, latency: latencyOf(whole), own };
+  const sums = {
+    whole: sumsOf(whole),
+    tasks: typed.map(({ taskType, stats }) => ({ taskType, sums: sumsOf(stats) })),
+  };
+  return { lengths, latency: latencyOf(whole), own, sums };
 }

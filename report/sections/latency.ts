@@ -7,19 +7,22 @@ import { type Column, html, type Markup, note, type Table, table } from '../mark
 import type { GenerationSetting, LatencyEntry, OwnLargestEntry, ReportModel } from '../model.ts';
 import { settingName } from '../names.ts';
 import { bytes, headline, percent, plural, ratio } from '../words.ts';
+import { partOf, pooledLatencyTable, pooledPart } from './pooled.ts';
 
 /** Rows of one chart; the tables have all. */
 const MAX_ROWS = 24;
 
 export async function latencySection(model: ReportModel, colors: Colors): Promise<Markup> {
-  const parts: Markup[] = [];
+  const parts: Markup[] = model.pooled.flatMap((pool) => {
+    const times = pooledLatencyTable(pool, colors);
+    return times ? [pooledPart(pool, [times])] : [];
+  });
   const several = model.generations.length > 1;
   for (const setting of model.generations) {
     const shown = setting.latencies.filter((entry) => !entry.inert);
     if (shown.length === 0) continue;
     const where = several ? `, ${settingName(setting)}` : '';
-    if (several) parts.push(html`<h3>${settingName(setting)}</h3>`);
-    parts.push(...(await settingParts(setting, shown, where, colors)));
+    parts.push(partOf(model, setting, html`${await settingParts(setting, shown, where, colors)}`));
   }
   return html`<section aria-labelledby="latency"><h2 id="latency">Latency of requests</h2>
 ${

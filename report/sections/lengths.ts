@@ -10,13 +10,17 @@ import type { GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
 import { entryName, settingName } from '../names.ts';
 import { fixed, list, minus, percent, plural } from '../words.ts';
 import { artifactTable, excessTable, quantileTable, ratioTable, shareTable, taskTable } from './length-tables.ts';
+import { partOf, pooledLengthTables, pooledPart } from './pooled.ts';
 
 /** Panels of one chart; the tables have all. */
 const MAX_PANELS = 16;
 
 export async function lengthSection(model: ReportModel, colors: Colors): Promise<Markup> {
-  const parts: Markup[] = [];
-  for (const setting of model.generations) parts.push(await settingPart(setting, colors, model.generations.length > 1));
+  const parts: Markup[] = model.pooled.map((pool) => pooledPart(pool, pooledLengthTables(pool, colors)));
+  for (const setting of model.generations) {
+    const content = await settingPart(setting, colors, model.generations.length > 1);
+    parts.push(partOf(model, setting, content));
+  }
   return html`<section aria-labelledby="length"><h2 id="length">Answer length</h2>
 ${
   parts.length === 0
@@ -46,7 +50,7 @@ async function settingPart(setting: GenerationSetting, colors: Colors, several: 
       stops(setting, shown),
     );
   }
-  return html`${several && html`<h3>${settingName(setting)}</h3>`}${parts}`;
+  return html`${parts}`;
 }
 
 async function histogram(shown: readonly LengthEntry[], where: string, colors: Colors): Promise<Markup> {

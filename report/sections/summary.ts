@@ -1,9 +1,10 @@
 /** Opening: what was run, one line per compressor, the answers in words. */
-import { type AnswerBlock, headlines, speedTable, threeAnswers } from '../answers.ts';
+import { type AnswerBlock, headlinePlace, headlines, speedTable, threeAnswers } from '../answers.ts';
 import { type Colors, swatch } from '../marks.ts';
 import { html, type Markup, table } from '../markup.ts';
-import type { ReportModel } from '../model.ts';
+import type { GenerationSetting, PooledSetting, ReportModel } from '../model.ts';
 import type { NegativesSetting } from '../model-scores.ts';
+import { isPooled } from '../pooled.ts';
 import { list, plural, whole } from '../words.ts';
 
 /** Lines of the opening; the tables below have all. */
@@ -20,14 +21,13 @@ export function headerPart(model: ReportModel): Markup {
 
 export function summarySection(model: ReportModel, colors: Colors): Markup {
   const lines = headlines(model);
-  const several = model.generations.length > 1;
   const left = lines.length - MAX_HEADLINES;
   return html`${
     lines.length > 0 &&
     html`<ul class="headlines" aria-label="Headline per compressor">${lines.slice(0, MAX_HEADLINES).map(
-      ({ label, batch, setting, says }) =>
-        html`<li data-label="${label}"><span class="what">${swatch(label, colors)} <span class="soft">· batch ${batch}${several && ` · ${setting.model} · ${setting.dataset}`}</span></span>
-<span class="says">${says}</span></li>
+      (line) =>
+        html`<li data-label="${line.label}"><span class="what">${swatch(line.label, colors)} <span class="soft">· ${headlinePlace(line)}</span></span>
+<span class="says">${line.says}</span></li>
 `,
     )}</ul>
 ${left > 0 && html`<p class="note">${plural(left, 'line')} more under <a href="#latency">Latency</a>.</p>`}
@@ -64,11 +64,11 @@ function day(iso: string): string {
 
 /** `12 prompts of sharegpt, up to 384 new tokens, greedy; SmolLM2 on cpu`. */
 export function conditions(model: ReportModel): string {
-  const runs = model.generations.map((s) => {
-    const batches = list([...new Set(s.baselines.map((b) => b.batch))]);
-    const at = batches === '' ? '' : `, batch ${batches}`;
-    return `${plural(s.nPrompts, 'prompt')} of ${s.dataset}, up to ${s.maxNewTokens} new tokens, ${s.sampling}${at}; ${s.model} on ${s.backend}`;
-  });
+  const alone = model.generations.filter((s) => !isPooled(model.pooled, s));
+  const runs = [
+    ...model.pooled.map((pool) => poolConditions(model, pool)),
+    ...alone.map((s) => runConditions([s], `of ${s.dataset}`)),
+  ];
   const rates = [...new Set(model.throughputs.map((s) => s.promptTokens))].sort((a, b) => a - b).map(whole);
   const speed = rates.length > 0 ? `Rates over fixed batches at ${list(rates)} prompt tokens` : '';
   const devices = [...new Set(model.throughputs.map((s) => s.device).filter((d) => d !== null))];
@@ -76,6 +76,22 @@ export function conditions(model: ReportModel): string {
   const imported = model.negatives.filter((s) => s.imported).map(importedWords);
   const parts = [...runs, speed && `${speed}${where}`, ...imported].filter((part) => part !== '');
   return parts.length === 0 ? 'Nothing of this sweep is done yet.' : `${parts.join('. ')}.`;
+}
+
+function poolConditions(model: ReportModel, pool: PooledSetting): string {
+  const settings = model.generations.filter((s) => isPooled([pool], s));
+  return runConditions(settings, `of ${plural(pool.datasets.length, 'data set')} (${list(pool.datasets)})`);
+}
+
+/** Of settings that share model, backend and sampling. */
+function runConditions(settings: readonly GenerationSetting[], of: string): string {
+  const { model, backend, sampling } = settings[0]!;
+  const nPrompts = settings.reduce((sum, s) => sum + s.nPrompts, 0);
+  const limits = settings.map((s) => s.maxNewTokens).sort((a, b) => a - b);
+  const limit = limits[0] === limits.at(-1) ? `up to ${limits[0]}` : `at most ${limits[0]} to ${limits.at(-1)}`;
+  const batches = list([...new Set(settings.flatMap((s) => s.baselines.map((b) => b.batch)))]);
+  const at = batches === '' ? '' : `, batch ${batches}`;
+  return `${plural(nPrompts, 'prompt')} ${of}, ${limit} new tokens, ${sampling}${at}; ${model} on ${backend}`;
 }
 
 function importedWords(setting: NegativesSetting): string {
