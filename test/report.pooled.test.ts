@@ -113,6 +113,23 @@ test('tables of the pool stand in HTML and Markdown; single data sets are folded
   ).toBe(2);
 });
 
+test('of very many data sets the first have parts with charts; the tables and the note tell of the others', async () => {
+  const [first] = settings as [PoolableSetting];
+  const many = Array.from({ length: 30 }, (_, i) => ({ ...first, facts: { ...first.facts, dataset: `set-${i}` } }));
+  const pooled = poolSettings(many);
+  const bare = many.map(({ facts }) => ({
+    ...model.generations[0]!,
+    lengths: [],
+    latencies: [],
+    ownLargest: [],
+    ...facts,
+  }));
+  const page = await renderReport({ ...model, generations: bare, pooled });
+  expect(page.match(/<details class="part">/g)).toHaveLength(24);
+  expect(page).toContain('6 data sets more in the tables above');
+  expect(page).toContain('set-29');
+});
+
 test('data sets lose the folder that all of them share, and only then', () => {
   expect(shortNames(['longbench/trec', 'longbench/lcc'])).toEqual(['trec', 'lcc']);
   expect(shortNames(['longbench/trec', 'gsm8k'])).toEqual(['longbench/trec', 'gsm8k']);

@@ -58,7 +58,7 @@ export function paretoChart(pareto: Pareto, against: keyof typeof AGAINST, color
   const y = {
     field: 'y',
     type: 'quantitative',
-    scale: { domain: sy.domain, nice: false, zero: false, type: byPpl ? 'log' : 'linear' },
+    scale: { domain: sy.domain, nice: false, ...(byPpl ? { type: 'log' } : { zero: false }) },
     title: byPpl ? 'perplexity; lower is better' : 'mean score; higher is better',
     axis: { tickCount: 5, format: byPpl ? '.3~g' : '.0%' },
   };

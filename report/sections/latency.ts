@@ -7,7 +7,7 @@ import { type Column, html, type Markup, note, type Table, table } from '../mark
 import type { GenerationSetting, LatencyEntry, OwnLargestEntry, ReportModel } from '../model.ts';
 import { settingName } from '../names.ts';
 import { bytes, headline, percent, plural, ratio } from '../words.ts';
-import { partOf, pooledLatencyTable, pooledPart } from './pooled.ts';
+import { partOf, pooledLatencyTable, pooledPart, settingsInFull } from './pooled.ts';
 
 /** Rows of one chart; the tables have all. */
 const MAX_ROWS = 24;
@@ -18,12 +18,14 @@ export async function latencySection(model: ReportModel, colors: Colors): Promis
     return times ? [pooledPart(pool, [times])] : [];
   });
   const several = model.generations.length > 1;
-  for (const setting of model.generations) {
+  const inFull = settingsInFull(model);
+  for (const setting of inFull.shown) {
     const shown = setting.latencies.filter((entry) => !entry.inert);
     if (shown.length === 0) continue;
     const where = several ? `, ${settingName(setting)}` : '';
     parts.push(partOf(model, setting, html`${await settingParts(setting, shown, where, colors)}`));
   }
+  if (inFull.left && parts.length > 0) parts.push(inFull.left);
   return html`<section aria-labelledby="latency"><h2 id="latency">Latency of requests</h2>
 ${
   parts.length === 0

@@ -10,17 +10,19 @@ import type { GenerationSetting, LengthEntry, ReportModel } from '../model.ts';
 import { entryName, settingName } from '../names.ts';
 import { fixed, list, minus, percent, plural } from '../words.ts';
 import { artifactTable, excessTable, quantileTable, ratioTable, shareTable, taskTable } from './length-tables.ts';
-import { partOf, pooledLengthTables, pooledPart } from './pooled.ts';
+import { partOf, pooledLengthTables, pooledPart, settingsInFull } from './pooled.ts';
 
 /** Panels of one chart; the tables have all. */
 const MAX_PANELS = 16;
 
 export async function lengthSection(model: ReportModel, colors: Colors): Promise<Markup> {
   const parts: Markup[] = model.pooled.map((pool) => pooledPart(pool, pooledLengthTables(pool, colors)));
-  for (const setting of model.generations) {
+  const { shown, left } = settingsInFull(model);
+  for (const setting of shown) {
     const content = await settingPart(setting, colors, model.generations.length > 1);
     parts.push(partOf(model, setting, content));
   }
+  if (left) parts.push(left);
   return html`<section aria-labelledby="length"><h2 id="length">Answer length</h2>
 ${
   parts.length === 0

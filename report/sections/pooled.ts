@@ -1,7 +1,7 @@
 /** Several data sets of one model together: lengths in one table, then by data set and by task type; times beside. */
 import { SHARES, type Share, type ShareName } from '../../analysis/length-summary.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { type Column, html, type Markup, type Part, type Table, table } from '../markup.ts';
+import { type Column, html, type Markup, note, type Part, type Table, table } from '../markup.ts';
 import type { GenerationSetting, PooledLatency, PooledLengthEntry, PooledSetting, ReportModel } from '../model.ts';
 import { entryName, poolName, settingName, shortNames } from '../names.ts';
 import { isPooled } from '../pooled.ts';
@@ -121,6 +121,23 @@ export function pooledLengthTables(pool: PooledSetting, colors: Colors): (Table 
 /** A heading of its own, before the parts of the single data sets. */
 export function pooledPart(pool: PooledSetting, tables: readonly (Markup | null)[]): Markup {
   return html`<h3>${plural(pool.datasets.length, 'data set')} together, ${poolName(pool)}</h3>${tables}`;
+}
+
+/** Data sets of a pool that are told one by one too: a part with its charts is half a megabyte. */
+const MAX_PARTS = 24;
+
+/** The settings that have a part of their own, and a note on those that have not. */
+export function settingsInFull(model: ReportModel): { shown: GenerationSetting[]; left: Markup | '' } {
+  let parts = 0;
+  const shown = model.generations.filter((s) => !isPooled(model.pooled, s) || parts++ < MAX_PARTS);
+  const left = model.generations.length - shown.length;
+  return {
+    shown,
+    left:
+      left > 0
+        ? note(`${plural(left, 'data set')} more in the tables above; kvsweep report --format json has all.`)
+        : '',
+  };
 }
 
 /** One setting of a section: alone without a heading, within a pool closed until asked for. */
