@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 import { positiveInteger } from './options.ts';
 import { planTimeText, timeOfCells } from './plan-time.ts';
 import { missingQueues, PLAN_OPTIONS, type PreparedLaunch, prepareLaunch, showPlan } from './prepare-launch.ts';
+import { requireStackOfThisBuild } from './stale-build.ts';
 import { UsageError } from './usage-error.ts';
 import { watchSweep } from './watch.ts';
 
@@ -31,6 +32,7 @@ export const launch: Command = {
       await showPlan(context, prepared, options);
       return EXIT.done;
     }
+    await requireStackOfThisBuild(context);
     await checkSize(context, prepared, options);
     await checkWorkers(context, prepared, options);
     const db = await context.db();

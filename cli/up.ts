@@ -9,7 +9,7 @@ import { readStackState, runningStack, type StackState } from '../workers/stack-
 import { type Command, EXIT, type Options } from './command.ts';
 import type { Context } from './context.ts';
 import { positiveInteger } from './options.ts';
-import { requireFreshBuild } from './stale-build.ts';
+import { requireFreshBuild, requireSameBuild } from './stale-build.ts';
 import { UsageError } from './usage-error.ts';
 
 export const up: Command = {
@@ -23,6 +23,7 @@ export const up: Command = {
   async run(context, _args, options) {
     const running = await runningStack(context.config.paths);
     if (running) {
+      requireSameBuild(context.config.paths.root, running);
       const ready = await untilReady(context, running.processes.supervisor!.pid);
       report(context, ready, 'the local stack runs already');
       return EXIT.done;

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { requireFreshBuild } from '../cli/stale-build.ts';
+import { requireFreshBuild, requireSameBuild } from '../cli/stale-build.ts';
 import { BUILT_FROM, sourcesSha } from '../tools/sources.mjs';
+import * as workers from '../workers/built-from.ts';
 
 const FOLDERS = ['workflows', 'activities', 'workers', 'cli', 'analysis', 'datasets', 'report', 'migrations'];
 let root: string;
@@ -20,6 +21,10 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const built = () => writeFileSync(join(root, BUILT_FROM), sourcesSha(root));
+test('the build writes its stamp where the program reads it', () => {
+  expect(workers.BUILT_FROM).toBe(BUILT_FROM);
+});
+
 const REFUSED = /not compiled from the sources.*npm run bootstrap/;
 
 test('a program compiled from the sources beside it runs', async () => {
@@ -38,6 +43,16 @@ test('a source that changed, came or was renamed since makes the build stale', a
 
 test('a build without its stamp counts as stale', async () => {
   await expect(requireFreshBuild(root, program)).rejects.toThrow(REFUSED);
+});
+
+test('a local stack of another build is refused, one of the same is not', () => {
+  built();
+  const stack = { builtFrom: sourcesSha(root) };
+  expect(() => requireSameBuild(root, stack)).not.toThrow();
+  writeFileSync(join(root, 'cli/index.ts'), 'changed');
+  built();
+  expect(() => requireSameBuild(root, stack)).toThrow(/another build.*kvsweep down.*kvsweep up/);
+  expect(() => requireSameBuild(root, { builtFrom: null })).toThrow(/another build/);
 });
 
 test('run from its sources, or without sources beside it, there is nothing to refuse', async () => {

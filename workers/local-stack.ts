@@ -5,6 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { builtFrom } from './built-from.ts';
 import type { Config } from './config.ts';
 import { findTemporalBinary } from './config.ts';
 import { ensureDatabase } from './database-setup.ts';
@@ -85,6 +86,7 @@ class Stack {
   readonly #ports: StackPorts;
   readonly #dataDir: string;
   readonly #startedAt = new Date().toISOString();
+  readonly #builtFrom: string | null;
   #phase: StackState['phase'] = 'starting';
   #databaseUrl: string | null = null;
   #problem: string | null = null;
@@ -96,6 +98,7 @@ class Stack {
     this.#o = options;
     this.#ports = ports;
     this.#dataDir = dataDir;
+    this.#builtFrom = builtFrom(options.config.paths.root);
   }
 
   async start(parts: Supervised<Running>[], binary: string, unlock: () => Promise<void>): Promise<LocalStack> {
@@ -180,6 +183,7 @@ class Stack {
       version: 1,
       phase: this.#phase,
       startedAt: this.#startedAt,
+      builtFrom: this.#builtFrom,
       ports: this.#ports,
       databaseUrl: this.#databaseUrl,
       dataDir: this.#dataDir,

@@ -11,6 +11,8 @@ const stackState = z.object({
   version: z.literal(1),
   phase: z.enum(['starting', 'ready', 'stopping']),
   startedAt: z.string(),
+  /** Hash of the sources that its program was compiled from; null = run without a build. */
+  builtFrom: z.string().nullable().default(null),
   ports: z.object({ postgres: z.int(), temporal: z.int(), temporalHttp: z.int(), temporalMetrics: z.int() }),
   databaseUrl: z.string().nullable(),
   dataDir: z.string(),

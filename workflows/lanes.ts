@@ -1,4 +1,4 @@
-/** Bounded concurrency for workflow code. */
+/** Bounded concurrency: for workflow code, and for whoever else must not leave work behind when one of many fails. */
 
 /**
  * Waits for all and rethrows only then: `Promise.all` would close the workflow at the first rejection while other
@@ -20,4 +20,26 @@ export async function lanes<T>(
     while (next < items.length && go()) await f(items[next++]!);
   };
   await settle(Array.from({ length: Math.min(n, items.length) }, lane));
+}
+
+/** The same until one fails: what is under way then ends first, nothing more is begun. */
+export async function lanesUntilFailure<T>(
+  n: number,
+  items: readonly T[],
+  f: (item: T) => Promise<void>,
+): Promise<void> {
+  let failed = false;
+  await lanes(
+    n,
+    items,
+    () => !failed,
+    async (item) => {
+      try {
+        await f(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    },
+  );
 }

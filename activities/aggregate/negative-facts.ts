@@ -1,7 +1,6 @@
 /** What the negatives of a cell need to know besides scores: its data set, its replicates, the task types of its prompts. */
 import { type Db, query } from '../database.ts';
-import type { RunRef } from '../ledger.ts';
-import { runKey } from './score-columns.ts';
+import { type RunRef, runKey } from '../ledger.ts';
 
 export interface CellFacts {
   promptSet: string | null;

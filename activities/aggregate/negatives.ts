@@ -6,12 +6,13 @@
 import { type BaseReplicates, baseReplicates } from '../../analysis/negative-replicates.ts';
 import { type Thresholds, thresholdsOf } from '../../analysis/negatives.ts';
 import { floorOf } from '../../analysis/noise-floor.ts';
+import { lanesUntilFailure } from '../../workflows/lanes.ts';
 import type { Db } from '../database.ts';
-import type { RunRef, StaleCell } from '../ledger.ts';
+import { type RunRef, runKey, type StaleCell } from '../ledger.ts';
 import { type CellFacts, cellFacts, type NoiseRun, noiseRuns, type TaskTypes, taskTypesOf } from './negative-facts.ts';
 import { type Judged, judge } from './negative-judge.ts';
 import { replaceNegatives, replaceThresholds, type ThresholdRow } from './negative-rows.ts';
-import { readScoreColumns, runKey, type ScoreColumn } from './score-columns.ts';
+import { readScoreColumns, type ScoreColumn } from './score-columns.ts';
 
 /** Version of the code that wrote the rows. */
 export const NEGATIVES_VERSION = 'kvsweep-negatives-1';
@@ -31,19 +32,14 @@ export async function aggregateNegatives(
   const facts = await cellFacts(db, cells);
   const types = await taskTypesOf(db, facts);
   const noise = await noiseRuns(db, baselinesOf(cells));
-  const batches = batchesOf(cells);
-  let next = 0;
-  let known: Known | null = null;
+  let last: Known | null = null;
   // Two batches at a time: while one waits for the server, the other computes.
-  const lane = async () => {
-    while (next < batches.length) {
-      const batch = batches[next++]!;
-      known = await knownBaselines(db, batch, noise, known);
-      await aggregateBatch(db, batch, known, facts, types);
-      await breathe();
-    }
-  };
-  await Promise.all([lane(), lane()]);
+  await lanesUntilFailure(2, batchesOf(cells), async (batch) => {
+    const known = await knownBaselines(db, batch, noise, last);
+    last = known;
+    await aggregateBatch(db, batch, known, facts, types);
+    await breathe();
+  });
 }
 
 /** Cells of one baseline next to each other, in an order that two aggregations at once share. */

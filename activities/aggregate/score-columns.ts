@@ -3,7 +3,7 @@
  * ten million doubles are neither printed nor parsed.
  */
 import { type Db, query } from '../database.ts';
-import type { RunRef } from '../ledger.ts';
+import { type RunRef, runKey } from '../ledger.ts';
 
 /** Scores of one run under one metric, in the order of their keys. */
 export interface ScoreColumn {
@@ -17,10 +17,6 @@ export interface ScoreColumn {
 }
 
 export const REPLICATE_SPAN = 2 ** 16;
-
-export function runKey(run: RunRef): string {
-  return `${run.sweepNo}/${run.cellNo}`;
-}
 
 /** By run; a run without scores is absent. */
 export async function readScoreColumns(db: Db, runs: readonly RunRef[]): Promise<Map<string, ScoreColumn[]>> {

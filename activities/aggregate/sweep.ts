@@ -3,6 +3,7 @@
  * them. It recomputes from rows and replaces what was there, so running it twice, or twice at once, changes nothing.
  * Workflows run the quick stages and the slow ones apart: `jobs.ts`.
  */
+import { lanesUntilFailure } from '../../workflows/lanes.ts';
 import type { Db } from '../database.ts';
 import { markStage, type StaleCell, staleCells } from '../ledger.ts';
 import { diagnostics } from './diagnostics.ts';
@@ -61,24 +62,12 @@ export async function runStage(
     await new Promise((resume) => setImmediate(resume));
   };
   await breathe();
-  const work = async () => {
-    try {
-      for (let batch = batches.shift(); batch; batch = batches.shift()) {
-        await stage.run(db, batch, breathe, options);
-        await markStage(db, stage, batch);
-        done += batch.length;
-        await breathe();
-      }
-    } catch (error) {
-      // the other lane ends after its batch
-      batches.length = 0;
-      throw error;
-    }
-  };
-  // Each one ends before the stage does, also when another fails: nothing writes behind the caller's back.
-  const ends = await Promise.allSettled(Array.from({ length: CONNECTIONS }, work));
-  const failed = ends.find((end) => end.status === 'rejected');
-  if (failed) throw failed.reason;
+  await lanesUntilFailure(CONNECTIONS, batches, async (batch) => {
+    await stage.run(db, batch, breathe, options);
+    await markStage(db, stage, batch);
+    done += batch.length;
+    await breathe();
+  });
   return cells;
 }
 
