@@ -25,6 +25,7 @@ export { applyFailurePolicy } from './ledger/policy.ts';
 export * from './ledger/progress.ts';
 export { loadPrompts, savePromptSet } from './ledger/prompts.ts';
 export { type ReopenInput, reopenCells } from './ledger/reopen.ts';
+export { type Finished, findFinished, type ReusableCell } from './ledger/reuse.ts';
 export { closeRun, openRun, readSweepStatus, type StatusChange, setSweepStatus } from './ledger/runs.ts';
 export { countOpen, nextGroups, planShards, readOpenQueues } from './ledger/scheduling.ts';
 export {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EngineList } from '../activities/engine-commands.ts';
-import { findSweep, readCells, readFinishedKeys } from '../activities/ledger.ts';
+import { type CellRow, type Finished, findFinished, findSweep, readCells } from '../activities/ledger.ts';
 import type { PlanningDeps } from '../activities/planning.ts';
 import { specFolderOf } from '../activities/planning.ts';
 import { deadQueues } from '../activities/queues.ts';
@@ -100,12 +100,9 @@ export async function reasons(
   }
   const sweep = await findSweep(db, plan.id);
   const known = new Map((sweep ? await readCells(db, sweep.sweepNo) : []).map((c) => [c.key, c]));
-  const finished = fresh
-    ? new Map<string, string>()
-    : await readFinishedKeys(
-        db,
-        cells.map((c) => c.key),
-      );
+  const untouched = (own: CellRow | undefined) => !own || (own.status === 'pending' && own.tries === 0);
+  const open = cells.filter((cell) => untouched(known.get(cell.key)));
+  const finished = fresh ? new Map<string, Finished>() : await findFinished(db, open, sweep?.sweepNo ?? null);
   const rows = cells.map((cell): Reason => {
     const own = known.get(cell.key);
     if (own?.status === 'done')
@@ -113,7 +110,7 @@ export async function reasons(
     if (own?.status === 'failed')
       return { cell, runs: false, reason: 'failed; `kvsweep resume --failed` runs it again' };
     const other = finished.get(cell.key);
-    if (!own && other) return { cell, runs: false, reason: `reused from ${other}` };
+    if (other) return { cell, runs: false, reason: `reused from ${other.sweepId}` };
     return { cell, runs: true, reason: own ? own.status : 'new' };
   });
   return { rows, database: true };

@@ -3,6 +3,7 @@
  * number is one of the model's; where something was not measured, the sentence says so.
  */
 
+import { unsteady } from './limits.ts';
 import type {
   GenerationSetting,
   LengthEntry,
@@ -33,6 +34,8 @@ export interface AnswerBlock {
   lines: string[];
   /** Lines are set in columns and must not be wrapped. */
   columns?: boolean;
+  /** What to know before the lines are believed. */
+  notes?: string[];
 }
 
 export function threeAnswers(model: ReportModel): AnswerBlock[] {
@@ -41,6 +44,7 @@ export function threeAnswers(model: ReportModel): AnswerBlock[] {
       question: 'Throughput: how much faster are prefill and decode?',
       lines: speedLines(model.throughputs),
       columns: true,
+      notes: unsteady(model.throughputs),
     },
     {
       question: 'Answer length: do answers get longer?',
@@ -136,6 +140,7 @@ export function answersText(model: ReportModel, width = 100): string {
       if (block.columns) lines.push(`   ${line}`);
       else lines.push(...wrap(line, width, '   - ', '     '));
     }
+    for (const note of block.notes ?? []) lines.push(...wrap(note, width, '   ', '   '));
   }
   lines.push(...rankingLines(model, width));
   return lines.join('\n').replace(/^\n+/, '');

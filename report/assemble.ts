@@ -5,6 +5,7 @@ import type { LengthSummary } from '../analysis/length-summary.ts';
 import { floorOf } from '../analysis/noise-floor.ts';
 import { holm } from '../analysis/statistics.ts';
 import type { MergeableSummary } from '../analysis/summaries.ts';
+import { groupBy } from '../workflows/group-by.ts';
 import type {
   BaselineFacts,
   CacheEntry,
@@ -99,7 +100,7 @@ const byBatch = <Cell extends { batch: number }>(cells: readonly Cell[]) =>
 /** The noise floor of each baseline that has one, by its key. */
 function floorsOf(cells: readonly GenerateCell[]): Map<string, NoiseFloor> {
   const out = new Map<string, NoiseFloor>();
-  for (const [key, noise] of groupsOf(
+  for (const [key, noise] of groupBy(
     cells.filter((c) => c.noiseKind !== null && c.lengths),
     (c) => c.baselineKey ?? '',
   )) {
@@ -118,16 +119,6 @@ function floorsOf(cells: readonly GenerateCell[]): Map<string, NoiseFloor> {
       ds: dsOf(floor.cell),
       histogram,
     });
-  }
-  return out;
-}
-
-function groupsOf<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Map<string, Row[]> {
-  const out = new Map<string, Row[]>();
-  for (const row of rows) {
-    const group = out.get(keyOf(row));
-    if (group) group.push(row);
-    else out.set(keyOf(row), [row]);
   }
   return out;
 }
@@ -154,7 +145,7 @@ function baselineFacts(cell: GenerateCell, cells: readonly GenerateCell[], noise
 export function mergeBatches(cells: readonly GenerateCell[]): GenerateCell[][] {
   // an inert cell has nothing to compare, but is told as inert
   const told = byBatch(cells).filter((cell) => (cell.lengths?.summary.n ?? 0) > 0 || cell.inert);
-  const groups = groupsOf(told, ({ label, lengths, inert }) =>
+  const groups = groupBy(told, ({ label, lengths, inert }) =>
     JSON.stringify([label, inert ? null : [lengths!.summary, lengths!.histogram]]),
   );
   const order = new Map([...new Set(cells.map((cell) => cell.label))].map((label, i) => [label, i]));

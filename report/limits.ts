@@ -49,7 +49,22 @@ export function limitsOf(model: ReportModel): string[] {
       out.push(`${where}${plural(missing, 'pair')} left out: a side failed, is missing, or saw other prompt tokens.`);
   }
   out.push(...model.inert.map(inertWords));
-  const points = model.throughputs.flatMap((setting) => setting.points);
+  out.push(...unsteady(model.throughputs));
+  if (model.throughputs.some((setting) => setting.points.some((point) => point.inert)))
+    out.push('Throughput cells whose compressor did not act are shown without a speed-up.');
+  out.push(...scoreLimits(model));
+  out.push(
+    model.scores.length === 0 && model.negatives.length === 0
+      ? 'Single prompts are shown by length and time. Whether an answer is right is not judged in this report.'
+      : 'Answers are judged only where they have references; single prompts are shown by length and time.',
+  );
+  return out;
+}
+
+/** What to know before a rate is believed: said beside the rates too. */
+export function unsteady(settings: ReportModel['throughputs']): string[] {
+  const out: string[] = [];
+  const points = settings.flatMap((setting) => setting.points);
   const noisy = points.filter((point) => point.noisy).length;
   if (noisy > 0)
     out.push(
@@ -60,14 +75,6 @@ export function limitsOf(model: ReportModel): string[] {
       'The machine drifted: the first baseline point, timed again at the end, moved by more than 3 %. Rates of that group are marked.',
     );
   }
-  if (points.some((point) => point.inert))
-    out.push('Throughput cells whose compressor did not act are shown without a speed-up.');
-  out.push(...scoreLimits(model));
-  out.push(
-    model.scores.length === 0 && model.negatives.length === 0
-      ? 'Single prompts are shown by length and time. Whether an answer is right is not judged in this report.'
-      : 'Answers are judged only where they have references; single prompts are shown by length and time.',
-  );
   return out;
 }
 

@@ -81,7 +81,10 @@ function rankingParts(model: ReportModel, colors: Colors): string[] {
 }
 
 function answerParts(model: ReportModel): [string, string[]][] {
-  return threeAnswers(model).map((b) => [b.question, [b.columns ? speeds(model) : bullets(b.lines.map(plain))]]);
+  return threeAnswers(model).map((b) => [
+    b.question,
+    [b.columns ? speeds(model) : bullets(b.lines.map(plain)), ...(b.notes ?? []).map(plain)],
+  ]);
 }
 
 function speeds(model: ReportModel): string {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { query } from '../activities/database.ts';
 import {
+  findFinished,
   insertPlan,
   loadPrompts,
   readCells,
   readEvents,
-  readFinishedKeys,
   readSweep,
   savePromptSet,
 } from '../activities/ledger.ts';
@@ -121,7 +121,8 @@ describe('a key that another sweep has finished', () => {
       ['done', 'owner'],
       ['done', null],
     ]);
-    expect(await readFinishedKeys(database.db, [plan.key, sha('nowhere')])).toEqual(new Map([[plan.key, 'owner']]));
+    const found = await findFinished(database.db, [plan, { ...plan, key: sha('nowhere') }], second.sweepNo);
+    expect([...found].map(([key, from]) => [key, from.sweepId])).toEqual([[plan.key, 'owner']]);
     const shown = await query(
       database.db,
       `select sweep, reused_from, n_done, numerics, device from kv.cells where cell_key = $1 order by sweep`,
@@ -134,6 +135,37 @@ describe('a key that another sweep has finished', () => {
     expect(await query(database.db, 'select count(*) as n from kv.samples where cell_key = $1', [plan.key])).toEqual([
       { n: 3 },
     ]);
+  });
+
+  test('is timed again unless one sweep timed all points of the model: rates of two occasions are not compared', async () => {
+    const workload = { throughput: { prompt_tokens: 8, new_tokens: 4, warmup: 1, repeats: 2, seed: 1 } };
+    const point = (name: string) => cellPlan(`point ${name}`, { workload, prompts: null, batch: 1 });
+    const answers = cellPlan('answers beside points');
+    const launch = async (id: string, names: string[], done: boolean) => {
+      const { sweepNo, reused } = await insertPlan(database.db, sweepPlan(id, [[...names.map(point), answers]]));
+      if (done)
+        await query(
+          database.db,
+          `update cell set status = 'done', finished_at = clock_timestamp() where sweep_no = $1 and status = 'pending'`,
+          [sweepNo],
+        );
+      const rows = await readCells(database.db, sweepNo);
+      return { reused, from: Object.fromEntries(rows.map((row) => [row.key, row.reusedFrom])) };
+    };
+    await launch('timed a b', ['a', 'b'], true);
+    const same = await launch('timed b', ['b'], true);
+    expect(same).toEqual({ reused: 2, from: { [point('b').key]: 'timed a b', [answers.key]: 'timed a b' } });
+    // c was never timed: a and b are timed again beside it, the answers are not made again
+    const more = await launch('timed a b c', ['a', 'b', 'c'], true);
+    expect(more.reused).toBe(1);
+    expect(more.from[answers.key]).toBe('timed a b');
+    // now two sweeps have a and b; only one has all three
+    expect((await launch('all three', ['a', 'b', 'c'], true)).reused).toBe(4);
+    const both = await launch('newest of two', ['a', 'b'], false);
+    expect(both.from[point('a').key]).toBe('timed a b c');
+    // c of one sweep and d of another are no comparison
+    await launch('timed d', ['d'], true);
+    expect((await launch('c and d', ['c', 'd'], false)).reused).toBe(1);
   });
 
   test('runs again with fresh, and every view but cells then shows the newest run', async () => {

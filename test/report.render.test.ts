@@ -125,6 +125,23 @@ test('the answers name every compressor and the noise floor', () => {
     expect(line.length).toBeLessThanOrEqual(101);
 });
 
+test('rates that were noisy, and a machine that drifted, are told beside the rates', async () => {
+  const shaken = structuredClone(model);
+  const { points } = shaken.throughputs[0]!;
+  for (const point of points) Object.assign(point, { noisy: false, drift: null });
+  expect(threeAnswers(shaken)[0]!.notes).toEqual([]);
+  points[0]!.noisy = true;
+  points[1]!.drift = 0.08;
+  const all = shaken.throughputs.flatMap((setting) => setting.points).length;
+  const times = (text: string, part: string) => text.split(part).length - 1;
+  const [terminal, ...reports] = [answersText(shaken, 200), renderMarkdown(shaken), await renderReport(shaken)];
+  // a report says it under Limits too
+  for (const part of [`1 of ${all} rates are noisy`, 'The machine drifted']) {
+    expect(times(terminal!, part)).toBe(1);
+    expect(reports.map((text) => times(text, part))).toEqual([2, 2]);
+  }
+});
+
 test('what the numbers do not say is said', () => {
   const said = limitsOf(model).join('\n');
   expect(said).toContain('Few clusters: 16 prompts');

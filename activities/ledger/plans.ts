@@ -10,6 +10,7 @@ import { fromHex, toJsonb } from './bytes.ts';
 import { SpecConflict } from './errors.ts';
 import { planDifferences, type StoredPlan } from './plan-differences.ts';
 import { savePromptSet } from './prompts.ts';
+import { findFinished, type ReusableCell } from './reuse.ts';
 
 const ROWS_PER_STATEMENT = 1000;
 /** Above this many planned samples a sweep gets a partition of its own: dropped in milliseconds, not row by row. */
@@ -202,20 +203,24 @@ function cellRecord(cell: CellPlan, cellNo: number, groupNo: number): Record<str
   };
 }
 
-/** Cells whose key another sweep has finished become `done` by reference to the newest such run. */
+/** Cells that another sweep has finished become `done` by reference to its run. */
 async function reuseFinished(db: Db, sweepNo: number): Promise<number> {
+  const open = await query<ReusableCell>(
+    db,
+    `select encode(key, 'hex') as key, model, backend, workload
+       from cell
+      where sweep_no = $1 and status = 'pending' and tries = 0`,
+    [sweepNo],
+  );
+  const finished = [...(await findFinished(db, open, sweepNo))];
   const rows = await query(
     db,
     `update cell c
-        set status = 'done', reused_from = (
-              select other.sweep_no from cell other
-               where other.key = c.key and other.status = 'done' and other.reused_from is null
-               order by other.finished_at desc limit 1)
-      where c.sweep_no = $1 and c.status = 'pending' and c.tries = 0
-        and exists (select from cell other
-                     where other.key = c.key and other.status = 'done' and other.reused_from is null)
+        set status = 'done', reused_from = u.sweep_no
+       from unnest($2::bytea[], $3::int[]) as u (key, sweep_no)
+      where c.sweep_no = $1 and c.key = u.key and c.status = 'pending' and c.tries = 0
      returning c.cell_no`,
-    [sweepNo],
+    [sweepNo, finished.map(([key]) => fromHex(key)), finished.map(([, from]) => from.sweepNo)],
   );
   return rows.length;
 }

@@ -219,17 +219,3 @@ export async function readEvents(db: Db, sweepNo: number): Promise<EventLine[]> 
     [sweepNo],
   );
 }
-
-/** Which of these keys have a done run, and in which sweep: what `plan` shows as "reused". */
-export async function readFinishedKeys(db: Db, keys: readonly string[]): Promise<Map<string, string>> {
-  const rows = await query<{ key: string; sweep: string }>(
-    db,
-    `select distinct on (c.key) encode(c.key, 'hex') as key, s.id as sweep
-       from unnest($1::text[]) as k (hex)
-       join cell c on c.key = decode(k.hex, 'hex') and c.status = 'done' and c.reused_from is null
-       join sweep s using (sweep_no)
-      order by c.key, c.finished_at desc`,
-    [keys],
-  );
-  return new Map(rows.map((row) => [row.key, row.sweep]));
-}

@@ -1,23 +1,13 @@
 /** Rows of queries by the cell or setting that they belong to. */
+import { groupBy as groupsOf } from '../../workflows/group-by.ts';
 import type { CellLine } from '../queries.ts';
 
 export function byCell<Row extends { cell_key: string }>(rows: readonly Row[]): Map<string, Row[]> {
-  return groups(rows, (row) => row.cell_key);
+  return groupsOf(rows, (row) => row.cell_key);
 }
 
 export function groupBy<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Row[][] {
-  return [...groups(rows, keyOf).values()];
-}
-
-function groups<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Map<string, Row[]> {
-  const out = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = keyOf(row);
-    const list = out.get(key);
-    if (list) list.push(row);
-    else out.set(key, [row]);
-  }
-  return out;
+  return [...groupsOf(rows, keyOf).values()];
 }
 
 export const keysOf = (lines: readonly CellLine[]) => lines.map((line) => line.cell_key);

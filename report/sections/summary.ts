@@ -1,7 +1,7 @@
 /** Opening: what was run, one line per compressor, the answers in words. */
 import { type AnswerBlock, headlinePlace, headlines, speedTable, threeAnswers } from '../answers.ts';
 import { type Colors, swatch } from '../marks.ts';
-import { html, type Markup, table } from '../markup.ts';
+import { html, type Markup, note, table } from '../markup.ts';
 import type { GenerationSetting, PooledSetting, ReportModel } from '../model.ts';
 import type { NegativesSetting } from '../model-scores.ts';
 import { isPooled } from '../pooled.ts';
@@ -34,7 +34,9 @@ ${left > 0 && html`<p class="note">${plural(left, 'line')} more under <a href="#
 <p class="note">Per request: rate of decode steps, number of decode steps and service time (prefill + decode), each summed over the same prompts and set against the uncompressed run.</p>`
   }
 <section class="answers" aria-label="The answers">${threeAnswers(model).map(
-    (block) => html`<h2>${block.question}</h2>${block.columns ? speeds(model, colors) : bullets(block)}
+    (
+      block,
+    ) => html`<h2>${block.question}</h2>${block.columns ? speeds(model, colors) : bullets(block)}${(block.notes ?? []).map(note)}
 `,
   )}</section>`;
 }
