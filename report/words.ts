@@ -46,10 +46,10 @@ export function pValue(p: number): string {
   return p < 0.001 ? '< 0.001' : fixed(p, 3);
 }
 
-/** `p = 0.137`, `p < 0.001`. */
+/** `p = 0.137`, `p < 0.001`; in one piece, also at the end of a line. */
 export function pWords(p: number): string {
   const text = pValue(p);
-  return text.startsWith('<') ? `p ${text}` : `p = ${text}`;
+  return (text.startsWith('<') ? `p ${text}` : `p = ${text}`).replaceAll(' ', '\u00a0');
 }
 
 /** `1.33× faster`, `1.25× slower`, `as fast`: the factor is always >= 1, the word says which way. */

@@ -53,7 +53,7 @@ test('negatives of several data sets add up, with the p of the design page', () 
   ]);
   expect(sums[0]!.meanBase).toBeCloseTo((100 * 0.6 + 2) / 102, 12);
   expect(negativeWords(sums[0]!)).toBe(
-    '102 single-run negatives of 200 eligible prompts (51.0\u00a0%), 107 the other way round: net −5, p = 0.782. Not evidence of harm: two equal models differ as much.',
+    '102 single-run negatives of 200 eligible prompts (51.0\u00a0%), 107 the other way round: net −5, p\u00a0=\u00a00.782. Not evidence of harm: two equal models differ as much.',
   );
 });
 
