@@ -80,7 +80,7 @@ export function headlines(model: ReportModel): Headline[] {
       const left = inert > 0 ? ` (it did not act on ${plural(inert, 'data set')})` : '';
       const several = `${plural(pool.datasets.length, 'data set')}`;
       const said = model.pooled.length > 1 ? `${pool.model}, ${pool.sampling}, ${several}` : several;
-      return { label, batch, where: said, says: `${headline(summary)}${left}` };
+      return { label, batch, where: said, says: `${headline(summary)}${pooledCutWords(pool, label, batch)}${left}` };
     }),
   );
   const alone = aloneIn(model).flatMap((setting) =>
@@ -126,6 +126,13 @@ function cutWords(setting: GenerationSetting, label: string, batch: number): str
   const entry = setting.lengths.find((e) => e.label === label && e.batches.includes(batch));
   const cut = entry?.summary.censoredComp ?? 0;
   return cut > MAX_CUT ? ` (${percent(cut)} of its answers cut at ${setting.maxNewTokens} tokens)` : '';
+}
+
+/** The same over data sets, each of which may have a limit of its own. */
+function pooledCutWords(pool: PooledSetting, label: string, batch: number): string {
+  const entry = pool.lengths.find((e) => e.label === label && e.batches.includes(batch));
+  const cut = entry?.all.censoredComp ?? 0;
+  return cut > MAX_CUT ? ` (${percent(cut)} of its answers cut at the limit of their data set)` : '';
 }
 
 /** The answers for a terminal. */
@@ -292,7 +299,7 @@ function lengthLine(entry: LengthEntry, setting: GenerationSetting): string {
   return `${name}: answers ${ratio(summary.ratioOfMeans)} as long in total${range}; ${shareWords(summary)}`;
 }
 
-/** A few of each setting in turn, so that many data sets do not bury the answers. */
+/** Of several settings one each, and a few in all: many data sets must not bury the answers. */
 function storyLines(model: ReportModel): string[] {
   const each = model.generations.length > 1 ? 1 : MAX_STORY_LINES;
   return model.generations

@@ -93,6 +93,16 @@ test('the answers have one line a compressor over all data sets, not one for eac
   expect(answersText(model)).toContain('batch 8, 2 data sets: tokens');
 });
 
+test('the headline of a pool does not hide that answers were cut', () => {
+  const cut = structuredClone(model);
+  for (const entry of cut.pooled[0]!.lengths) entry.all.censoredComp = 0.6;
+  expect(
+    headlines(cut).every((line) => line.says.endsWith('(60\u00a0% of its answers cut at the limit of their data set)')),
+  ).toBe(true);
+  for (const entry of cut.pooled[0]!.lengths) entry.all.censoredComp = 0;
+  expect(headlines(cut).some((line) => line.says.includes('cut'))).toBe(false);
+});
+
 test('settings that are not pooled are told apart by the name of their data set', () => {
   const apart = { ...model, pooled: [] };
   expect(headlines(apart).map((line) => line.where)).toContain('longbench/trec');
